@@ -147,3 +147,13 @@ func (s FieldSet) All() iter.Seq[Field] {
 		}
 	}
 }
+
+// ParseField reads a field's name in the public contract.
+func ParseField(name string) (Field, bool) {
+	for field := range fieldCount {
+		if fields[field].name == name {
+			return field, true
+		}
+	}
+	return 0, false
+}
