@@ -1,6 +1,9 @@
 package thread
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Instant is a moment as the process knows it: by the wall clock, for people and
 // events, and by the monotonic clock since the process started, for order. Wall
@@ -43,6 +46,10 @@ type Page struct {
 	Cursor, Next string
 	More         bool
 
+	// Newest is the newest message among the page's threads; only where the page is
+	// sorted by it. ServerTime is HubSpot's Date header, zero if it sent none.
+	Newest, ServerTime time.Time
+
 	// Ascending says that ids ascend strictly within the page and from After on,
 	// the last id before the page. Only such a page may ever prove an absence.
 	Ascending bool
@@ -52,3 +59,55 @@ type Page struct {
 // Direct says that the page is the answer to a question about one thread, which
 // is not served by a list that may be behind.
 func (p Page) Direct() bool { return p.Lane == LaneConfirm }
+
+// Query asks for one page of a list.
+type Query struct {
+	Lane   Lane
+	Chain  string // inbox id; empty: all inboxes
+	Cursor string // Next of the page before; empty: the first page
+	After  ID     // last id before the page, in lists by id
+	// Since sorts by the newest message and asks for messages from then on; zero
+	// sorts by id.
+	Since    time.Time
+	Archived bool
+	// OnSend is told when an attempt is about to be sent; the page can only speak of
+	// the time after the last of them.
+	OnSend func(Instant)
+}
+
+// LaneState is how far a chain of a lane has come. It is saved with the pages that
+// it speaks of.
+type LaneState struct {
+	// Fingerprint names the path, filter and limit that the cursor was made with.
+	// A cursor of another fingerprint means nothing.
+	Fingerprint string `json:"fingerprint"`
+	// Cursor and After ask for the next page; empty and zero: a new cycle.
+	Cursor string `json:"cursor,omitempty"`
+	After  ID     `json:"after,omitempty"`
+	// Cycles counts the completed cycles.
+	Cycles uint64 `json:"cycles"`
+	// CycleStart and PreviousStart are when the first request of the current or
+	// last cycle, and of the one before it, was sent.
+	CycleStart    time.Time `json:"cycle_start,omitzero"`
+	PreviousStart time.Time `json:"previous_start,omitzero"`
+	// Watermark is where a lane sorted by time has come to, on HubSpot's clock.
+	Watermark time.Time `json:"watermark,omitzero"`
+}
+
+// Bound is the earliest moment at which a thread that this chain lists can have
+// been read for the last time: each was read in the last complete cycle, or since.
+func (s LaneState) Bound() time.Time {
+	if s.PreviousStart.IsZero() {
+		return s.CycleStart
+	}
+	return s.PreviousStart
+}
+
+// Errors of a source that a caller branches on.
+var (
+	// ErrNotFound says that HubSpot knows no such thread, in HubSpot's own words.
+	ErrNotFound = errors.New("thread not found")
+	// ErrCursor says that a cursor leads nowhere: it repeats, or is refused. The
+	// cycle is incomplete and must start anew.
+	ErrCursor = errors.New("cursor unusable")
+)
