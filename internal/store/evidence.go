@@ -98,11 +98,7 @@ type wall struct {
 // anchor takes in what both clocks say now and tells whether the wall clock was set.
 func (w *wall) anchor(now thread.Instant, lag time.Duration) (set bool) {
 	start := now.Wall.Add(-now.Mono)
-	step := start.Sub(w.start)
-	if step.Abs() <= maxClockStep {
-		return false
-	}
-	set = !w.start.IsZero()
+	set = !w.start.IsZero() && start.Sub(w.start).Abs() > maxClockStep
 	w.start = start
 	if set {
 		w.suspect = now.Mono + lag

@@ -8,24 +8,6 @@ import (
 	"github.com/threadcast/threadcast/internal/thread"
 )
 
-// Result says what a page brought.
-type Result struct {
-	Threads   int         // on the page
-	Differing int         // whose bytes are not those last decoded
-	Revisions int         // made
-	Events    int         // appended to the outbox
-	Reread    []thread.ID // to be asked for by GET: this reading alone decides nothing
-	// Problems are the threads that could not be understood, and why. They keep what
-	// was known of them; the rest of the page counts.
-	Problems []Problem
-}
-
-// Problem is a thread that could not be understood.
-type Problem struct {
-	ID  thread.ID
-	Err error
-}
-
 // positionsMayWait is how long positions of unchanged pages may stay unsaved. After a
 // crash that much is read again.
 const positionsMayWait = time.Second
@@ -37,11 +19,11 @@ const positionsMayWait = time.Second
 //
 // Invariants G1, G4, G5: this is the only place that saves a snapshot, and it does so
 // together with the events that lead to it.
-func (s *Store) Observe(page thread.Page, state *thread.LaneState) (Result, error) {
+func (s *Store) Observe(page thread.Page, state *thread.LaneState) (thread.Outcome, error) {
 	s.observing.Lock()
 	defer s.observing.Unlock()
 	if s.encoder == nil {
-		return Result{}, fmt.Errorf("observe a page: the state is bound to no account yet")
+		return thread.Outcome{}, fmt.Errorf("observe a page: the state is bound to no account yet")
 	}
 	if s.wall.anchor(page.Arrived, s.cfg.ListsMayLag) {
 		s.count(func(stats *Stats) { stats.ClockSet++ })
@@ -49,7 +31,7 @@ func (s *Store) Observe(page thread.Page, state *thread.LaneState) (Result, erro
 	s.evidence.age(page.Arrived.Mono, &s.threads)
 	o := &observation{
 		store: s, page: page, moment: s.evidence.moment(page.Sent.Mono, page.Arrived.Mono),
-		result: Result{Threads: len(page.Items)}, first: s.firstCycle(page, state), seen: map[thread.ID]bool{},
+		result: thread.Outcome{Threads: len(page.Items)}, first: s.firstCycle(page, state), seen: map[thread.ID]bool{},
 	}
 	differing := o.differing()
 	if len(differing) == 0 && !s.positionsDue(page.Arrived.Mono) {
@@ -63,7 +45,7 @@ func (s *Store) Observe(page thread.Page, state *thread.LaneState) (Result, erro
 		return o.take(tx, differing)
 	})
 	if err != nil {
-		return Result{}, fmt.Errorf("observe a page of %s: %w", page.Lane, err)
+		return thread.Outcome{}, fmt.Errorf("observe a page of %s: %w", page.Lane, err)
 	}
 	return o.result, nil
 }
@@ -76,7 +58,7 @@ type observation struct {
 	first  thread.LaneState // of the first full cycle, if it still runs
 	seen   map[thread.ID]bool
 	buffer []event.Record
-	result Result
+	result thread.Outcome
 }
 
 // differing are the items whose bytes are not those that were decoded last. The
@@ -274,8 +256,12 @@ func (o *observation) window(id thread.ID, known threadRecord, before thread.Sna
 	w := thread.Window{End: end, ObservedAt: end, Lane: o.page.Lane, Initial: o.initial(facts)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.ObservedAt.Before(s.promised) { // Invariant G6
-		w.ObservedAt = s.promised
+	// Invariant G6: neither below a watermark that was given, nor below one that may
+	// be given while this page is on its way, which its sending bounds.
+	for _, least := range []time.Time{s.promised, o.page.Sent.Wall} {
+		if w.ObservedAt.Before(least) {
+			w.ObservedAt = least
+		}
 	}
 	if !before.Known() {
 		return w
@@ -327,7 +313,7 @@ func (o *observation) reread(id thread.ID) {
 }
 
 func (o *observation) problem(id thread.ID, err error) {
-	o.result.Problems = append(o.result.Problems, Problem{id, err})
+	o.result.Problems = append(o.result.Problems, thread.Problem{ID: id, Err: err})
 	o.store.count(func(stats *Stats) { stats.NotUnderstood++ })
 }
 

@@ -37,7 +37,7 @@ var (
 	ErrPartitions = errors.New("topic has another number of partitions than before")
 	// ErrNoSpace: the disk is full. Nothing was changed; the same call succeeds once
 	// there is space.
-	ErrNoSpace = errors.New("no space left for the state")
+	ErrNoSpace = fmt.Errorf("no space left for the state, %w", thread.ErrTemporary)
 	// ErrBroken: writing failed in a way after which the file cannot be trusted to
 	// hold what was written. The process must not go on with it.
 	ErrBroken = errors.New("state cannot be written: check the disk, then start again")

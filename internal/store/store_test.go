@@ -111,7 +111,7 @@ func ready(tb testing.TB, s *store.Store) {
 	}
 }
 
-func observe(t *testing.T, s *store.Store, p thread.Page) store.Result {
+func observe(t *testing.T, s *store.Store, p thread.Page) thread.Outcome {
 	t.Helper()
 	result, err := s.Observe(p, nil)
 	if err != nil {

@@ -103,8 +103,32 @@ func (s LaneState) Bound() time.Time {
 	return s.PreviousStart
 }
 
-// Errors of a source that a caller branches on.
+// Outcome says what a page brought.
+type Outcome struct {
+	Threads   int  // on the page
+	Differing int  // whose bytes are not those last decoded
+	Revisions int  // made
+	Events    int  // appended to the outbox
+	Reread    []ID // to be asked for by GET: this reading alone decides nothing
+	// Problems are the threads that could not be understood, and why. They keep what
+	// was known of them; the rest of the page counts.
+	Problems []Problem
+}
+
+// Problem is a thread that could not be understood.
+type Problem struct {
+	ID  ID
+	Err error
+}
+
+// Errors that a stage branches on, whoever makes them.
 var (
+	// ErrTemporary says that the same call will succeed once something passes that
+	// needs no decision: a full disk, a source that answers nonsense.
+	ErrTemporary = errors.New("temporary")
+	// ErrRefused says that HubSpot refuses the token, its scope or the request as
+	// such. Only a person can help.
+	ErrRefused = errors.New("refused by HubSpot")
 	// ErrNotFound says that HubSpot knows no such thread, in HubSpot's own words.
 	ErrNotFound = errors.New("thread not found")
 	// ErrCursor says that a cursor leads nowhere: it repeats, or is refused. The
