@@ -161,6 +161,32 @@ func (s *Store) Pending(p event.Partition, after uint64, limit int) (entries []e
 	return entries, err
 }
 
+// Oldest is when the oldest entry that is not acknowledged was observed; zero if there
+// is none.
+func (s *Store) Oldest() (oldest time.Time, err error) {
+	for _, p := range s.Session().Partitions {
+		at, _, acked, _ := s.unacknowledged(p.Partition)
+		err = s.view(func(tx *bbolt.Tx) error {
+			cursor := tx.Bucket(bucketOutbox).Cursor()
+			key, sealed := cursor.Seek(placeKey(at))
+			for ; key != nil && readPlace(key) == at && acked[binary.BigEndian.Uint64(key[placeSize:])]; key, sealed = cursor.Next() {
+			}
+			if key == nil || readPlace(key) != at {
+				return nil
+			}
+			entry, err := s.entry(key, sealed)
+			if err == nil && (oldest.IsZero() || entry.ObservedAt.Before(oldest)) {
+				oldest = entry.ObservedAt
+			}
+			return err
+		})
+		if err != nil {
+			return time.Time{}, err
+		}
+	}
+	return oldest, nil
+}
+
 func (s *Store) unacknowledged(p event.Partition) (at place, count int, acked map[uint64]bool, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

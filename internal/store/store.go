@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -30,6 +31,8 @@ var (
 	ErrCorrupt = errors.New("state is corrupt: restore a backup of it, or start anew with `threadcast run --new LABEL`")
 	// ErrForeign: the file belongs to another account.
 	ErrForeign = errors.New("state belongs to another account: point state.dir or the account's label at its own state")
+	// ErrMissing: there is no state where one must be.
+	ErrMissing = errors.New("there is no state")
 	// ErrNewer: a newer version has written the file.
 	ErrNewer = errors.New("state was written by a newer version of threadcast: run that version")
 	// ErrPartitions: a topic has another number of partitions than its events were
@@ -79,6 +82,8 @@ type Config struct {
 	// ListsMayLag is how far behind a list may be: a list reading that differs and
 	// was sent within this time of a thread's last change is to be asked again.
 	ListsMayLag time.Duration
+	// Existing refuses to create a state.
+	Existing bool
 	// Discard sets the present state aside and starts a new generation.
 	Discard bool
 }
@@ -142,6 +147,11 @@ type Stats struct {
 // Open opens the state of an account, and creates it where there is none. It needs
 // no network. The errors are those of this package.
 func Open(cfg Config) (*Store, error) {
+	if cfg.Existing {
+		if _, err := os.Stat(filepath.Join(cfg.Dir, cfg.Label+".db")); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMissing, err)
+		}
+	}
 	lock, err := acquire(cfg.Dir, cfg.Label)
 	if err != nil {
 		return nil, err

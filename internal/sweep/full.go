@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"strings"
 	"time"
 
 	"github.com/threadcast/threadcast/internal/thread"
@@ -10,7 +9,7 @@ import (
 // full walks all threads of a chain by id. Its position is saved with each page, so
 // that a cycle goes on where a crash stopped it.
 func (s *Sweep) full(chain string) *lane {
-	w := &byID{observer: s.observer, chain: chain, fingerprint: strings.Join([]string{s.cfg.Path, chain}, " ")}
+	w := &byID{observer: s.observer, chain: chain, fingerprint: s.cfg.Fingerprint}
 	return s.newLane(thread.LaneFull, chain, s.cfg.Full, w)
 }
 
@@ -18,14 +17,15 @@ func (s *Sweep) full(chain string) *lane {
 type byID struct {
 	observer    Observer
 	chain       string
-	fingerprint string
+	fingerprint func(thread.Query) string
 	discard     bool // the saved position is not to be used
 }
 
 func (w *byID) position() thread.LaneState {
 	state := w.observer.Lane(thread.LaneFull, w.chain)
-	if w.discard || state.Fingerprint != w.fingerprint {
-		state.Cursor, state.After, state.Fingerprint = "", 0, w.fingerprint
+	fingerprint := w.fingerprint(thread.Query{Lane: thread.LaneFull, Chain: w.chain})
+	if w.discard || state.Fingerprint != fingerprint {
+		state.Cursor, state.After, state.Fingerprint = "", 0, fingerprint
 	}
 	return state
 }

@@ -34,10 +34,11 @@ type Config struct {
 	Recent, Full time.Duration
 	// Inboxes are the chains of each lane; empty: one chain over all inboxes.
 	Inboxes []string
-	// Path names what the cursors depend on: a cursor made with another is not used.
-	Path   string
-	Clock  thread.Clock
-	Logger *slog.Logger
+	// Fingerprint names what the cursors of a list depend on: a cursor made with
+	// another is not used.
+	Fingerprint func(thread.Query) string
+	Clock       thread.Clock
+	Logger      *slog.Logger
 	// OnPage and OnCycle are told what was read; for metrics.
 	OnPage  func(lane thread.Lane, outcome thread.Outcome)
 	OnCycle func(lane thread.Lane, started time.Time)

@@ -145,7 +145,7 @@ func fixture() (*source, *observer, sweep.Config) {
 	clock := thread.NewClock()
 	src := &source{clock: clock, latency: 50 * time.Millisecond, size: 2, ids: []thread.ID{1, 2, 3, 4, 5}}
 	obs := &observer{lanes: map[string]thread.LaneState{}, reread: map[thread.ID]int{}}
-	return src, obs, sweep.Config{Recent: time.Second, Full: 10 * time.Second, Path: "v3 500", Clock: clock, Logger: slog.New(slog.DiscardHandler)}
+	return src, obs, sweep.Config{Recent: time.Second, Full: 10 * time.Second, Fingerprint: func(q thread.Query) string { return "v3 500 " + q.Chain }, Clock: clock, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // runFor runs a sweep for some virtual time.
@@ -217,7 +217,7 @@ func TestCursorOfAnotherPathIsNotUsed(t *testing.T) {
 		if err := runFor(sweep.New(cfg, src, obs), 75*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
-		cfg.Path = "2026-09 500"
+		cfg.Fingerprint = func(thread.Query) string { return "2026-09 500" }
 		if err := runFor(sweep.New(cfg, src, obs), 75*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}

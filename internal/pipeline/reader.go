@@ -1,0 +1,175 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/threadcast/threadcast/internal/hubspot"
+	"github.com/threadcast/threadcast/internal/sweep"
+	"github.com/threadcast/threadcast/internal/thread"
+)
+
+// transport is how HubSpot is reached.
+type transport = http.RoundTripper
+
+// reader is the half of an account that reads HubSpot.
+type reader struct {
+	account *account
+	sweep   *sweep.Sweep
+	read    atomic.Bool // a page was taken in by this process
+
+	mu     sync.Mutex
+	reason string // why nothing is read, empty if it is
+}
+
+func newReader(a *account) *reader {
+	r := &reader{account: a, reason: "looking for HubSpot"}
+	r.sweep = sweep.New(sweep.Config{
+		Recent: a.cfg.Lanes.Recent.Every, Full: a.cfg.Lanes.Full.Every, Inboxes: a.cfg.HubSpot.Inboxes,
+		Fingerprint: a.source.Fingerprint, Clock: a.clock, Logger: a.logger,
+		OnPage:  func(lane thread.Lane, outcome thread.Outcome) { a.metrics.Page(lane.String(), outcome.Threads) },
+		OnCycle: func(lane thread.Lane, started time.Time) { a.metrics.Cycle(lane.String(), started, a.clock().Wall) },
+	}, a.source, r)
+	return r
+}
+
+// run finds out whom the token belongs to and reads until the context ends. A token
+// that is refused later is waited for, if it can change.
+func (r *reader) run(ctx context.Context) error {
+	if err := r.identify(ctx); err != nil {
+		return err
+	}
+	r.waitFor("waiting for Kafka to tell the topics' partitions")
+	if !r.placeable(ctx) {
+		return ctx.Err()
+	}
+	for {
+		r.waitFor("")
+		r.account.enter(stateRunning, "")
+		err := r.sweep.Run(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := r.refused(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// identify binds the state to HubSpot's account, and refuses a token of another one.
+func (r *reader) identify(ctx context.Context) error {
+	a := r.account
+	told, err := a.source.Account(ctx)
+	id := told.ID
+	switch {
+	case err == nil:
+		a.governor.SetLocation(told.Location())
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case untold(err):
+		if id = a.cfg.HubSpot.AccountID; id == "" {
+			return &Failure{CodeConfig, fmt.Errorf("HubSpot does not tell the account's id to this token: set accounts.%s.hubspot.account_id: %w", a.cfg.Label, err)}
+		}
+	default:
+		return err
+	}
+	if want := a.cfg.HubSpot.AccountID; want != "" && want != id {
+		return &Failure{CodeConfig, fmt.Errorf("the token belongs to account %s, accounts.%s.hubspot.account_id says %s: correct one of them", id, a.cfg.Label, want)}
+	}
+	fresh := a.store.Account() == ""
+	if err := a.store.Bind(id); err != nil {
+		return err
+	}
+	if fresh {
+		close(a.publisher.bound)
+	}
+	a.logger.Info("HubSpot account found", "account_id", id, "location", told.TimeZone)
+	return nil
+}
+
+// untold says whether HubSpot answers, but will not tell who the token belongs to.
+func untold(err error) bool {
+	var failure *hubspot.Error
+	return errors.As(err, &failure) && (failure.Class == hubspot.ClassScope || failure.Status == http.StatusNotFound)
+}
+
+// placeable waits until events can be placed: until the partition counts are known,
+// and, for a state that is new, until its first scan has shown that nothing of the
+// account is on the topics yet. Later starts read on while Kafka is away.
+func (r *reader) placeable(ctx context.Context) bool {
+	a := r.account
+	ready := a.publisher.established
+	if !a.store.Session().Fresh {
+		known := a.store.Topics()
+		ready = nil
+		for _, name := range a.kafka.TopicNames() {
+			if known[name] == 0 {
+				ready = a.publisher.placed
+			}
+		}
+	}
+	if ready == nil {
+		return true
+	}
+	return a.publisher.await(ctx, ready)
+}
+
+// refused deals with what stopped the sweep: nil once reading may go on.
+func (r *reader) refused(ctx context.Context, err error) error {
+	var failure *hubspot.Error
+	park := errors.As(err, &failure) && (failure.Class == hubspot.ClassAuth || failure.Class == hubspot.ClassScope) && r.read.Load()
+	if !park {
+		return err
+	}
+	a := r.account
+	a.enter(stateParked, failure.Error())
+	r.waitFor(failure.Error())
+	a.logger.Error("HubSpot refuses the token, reading waits for another one", "err", err)
+	if waiting := a.source.WaitToken(ctx, failure.Token); waiting != nil {
+		return fmt.Errorf("%w: %w", err, waiting)
+	}
+	a.logger.Info("token changed, reading goes on")
+	return nil
+}
+
+// Observe hands a page to the store and wakes the publisher.
+func (r *reader) Observe(page thread.Page, state *thread.LaneState) (thread.Outcome, error) {
+	began := r.account.clock()
+	outcome, err := r.account.store.Observe(page, state)
+	if err != nil {
+		r.account.metrics.StoreError()
+		return outcome, err
+	}
+	r.read.Store(true)
+	if outcome.Events > 0 {
+		r.account.publisher.wake()
+	}
+	if outcome.Differing > 0 {
+		r.account.metrics.Commit(r.account.clock().Mono - began.Mono)
+	}
+	return outcome, nil
+}
+
+// Lane is how far a chain of a lane has come.
+func (r *reader) Lane(lane thread.Lane, chain string) thread.LaneState {
+	return r.account.store.Lane(lane, chain)
+}
+
+func (r *reader) horizon() time.Time { return r.sweep.Horizon() }
+
+func (r *reader) waitFor(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason = reason
+}
+
+func (r *reader) waiting() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reason
+}
