@@ -103,6 +103,9 @@ proto-check: proto-deps ## the contract: lint, breaking changes, generated code 
 	@diff -r --exclude='*.proto' $(GENERATED)/proto/threadcast proto/threadcast \
 	  && diff -r $(GENERATED)/proto/plain proto/plain \
 	  || { echo "the generated files are not those of the contract: run make proto" >&2; exit 1; }
+	@if command -v protoc >/dev/null; then \
+	  for copy in proto/plain/*.proto; do protoc -I proto/plain -o /dev/null $$(basename $$copy); done; \
+	else echo "protoc is missing: the copies were compiled by Go alone (internal/contract)"; fi
 
 .PHONY: real
 real: ## the tests of publisher, pipeline and commands on a real Apache Kafka (needs Java 17, Maven)

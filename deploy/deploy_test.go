@@ -274,10 +274,8 @@ func TestVersionIsSet(t *testing.T) {
 		if found == nil {
 			t.Fatalf("%s sets no version", path)
 		}
-		for _, binary := range []string{"threadcast"} {
-			if !declares(t, filepath.Join(root, "cmd", binary), string(found[1])) {
-				t.Errorf("%s sets main.%s, which cmd/%s does not declare", path, found[1], binary)
-			}
+		if !declares(t, filepath.Join(root, "cmd", "threadcast"), string(found[1])) {
+			t.Errorf("%s sets main.%s, which cmd/threadcast does not declare", path, found[1])
 		}
 	}
 }

@@ -241,12 +241,14 @@ func (a *account) health() telemetry.Health {
 // retryEvery is the pace at which an upstream that is away is looked for.
 const retryEvery = 2 * time.Second
 
-// wait sleeps until an upstream is looked for again.
-func wait(ctx context.Context) error {
+// pause waits, unless the context ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(retryEvery):
+	case <-timer.C:
 		return nil
 	}
 }

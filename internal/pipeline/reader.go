@@ -119,23 +119,34 @@ func (r *reader) placeable(ctx context.Context) bool {
 	return a.publisher.await(ctx, ready)
 }
 
-// refused deals with what stopped the sweep: nil once reading may go on.
+// refused deals with what stopped the sweep: nil once reading may go on. What HubSpot
+// refuses from the start is for a person; what it refuses after it has answered may
+// pass, or be mended by another token.
 func (r *reader) refused(ctx context.Context, err error) error {
 	var failure *hubspot.Error
-	park := errors.As(err, &failure) && (failure.Class == hubspot.ClassAuth || failure.Class == hubspot.ClassScope) && r.read.Load()
-	if !park {
+	if !errors.As(err, &failure) || !r.read.Load() {
 		return err
 	}
 	a := r.account
-	a.enter(stateParked, failure.Error())
-	r.waitFor(failure.Error())
-	a.logger.Error("HubSpot refuses the token, reading waits for another one", "err", err)
-	if waiting := a.source.WaitToken(ctx, failure.Token); waiting != nil {
-		return fmt.Errorf("%w: %w", err, waiting)
+	switch failure.Class {
+	case hubspot.ClassAuth, hubspot.ClassScope:
+		a.enter(stateParked, failure.Error())
+		a.logger.Error("HubSpot refuses the token, reading waits for another one", "err", err)
+		if waiting := a.source.WaitToken(ctx, failure.Token); waiting != nil {
+			return fmt.Errorf("%w: %w", err, waiting)
+		}
+		a.logger.Info("token changed, reading goes on")
+		return nil
+	case hubspot.ClassConfig:
+		a.enter(stateParked, failure.Error())
+		a.logger.Error("HubSpot refuses what it answered before, reading pauses", "pause", refusedPause, "err", err)
+		return pause(ctx, refusedPause)
 	}
-	a.logger.Info("token changed, reading goes on")
-	return nil
+	return err
 }
+
+// refusedPause is waited after a refusal that may pass.
+const refusedPause = 5 * time.Second
 
 // Observe hands a page to the store and wakes the publisher.
 func (r *reader) Observe(page thread.Page, state *thread.LaneState) (thread.Outcome, error) {

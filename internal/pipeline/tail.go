@@ -107,7 +107,7 @@ func (t *tail) partition(ctx context.Context, topic string, partition int32) err
 			return err
 		}
 		if err != nil || fetched.Next <= next {
-			if err := rest(ctx, tailEvery); err != nil {
+			if err := pause(ctx, tailEvery); err != nil {
 				return err
 			}
 		}
@@ -129,13 +129,4 @@ func (t *tail) deliver(topic string, partition int32, fetched broker.Fetched) er
 		}
 	}
 	return nil
-}
-
-func rest(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -102,7 +102,7 @@ func (w *writer) connect(ctx context.Context) (cluster string, t topics, err err
 			return "", t, nil
 		default:
 		}
-		if err := wait(ctx); err != nil {
+		if err := pause(ctx, retryEvery); err != nil {
 			return "", t, err
 		}
 	}

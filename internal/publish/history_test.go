@@ -19,6 +19,7 @@ var noon = time.Date(2026, 9, 8, 12, 0, 0, 0, time.UTC)
 
 // history holds real events of a few threads, encoded once for all schedules.
 type history struct {
+	topics    [2]string
 	encoders  map[uint32]*event.Encoder
 	revisions [][]simRevision // by thread, then revision
 }
@@ -37,21 +38,35 @@ type simEvent struct {
 	key, value       []byte
 }
 
-func simPartitions() []event.Partition {
-	return []event.Partition{{Topic: "alpha", Number: 0}, {Topic: "alpha", Number: 1}, {Topic: "beta", Number: 0}, {Topic: "beta", Number: 1}}
+const simPartitionCount = 2
+
+func simPartitions() []event.Partition { return partitionsOf("alpha", "beta") }
+
+func partitionsOf(topics ...string) (partitions []event.Partition) {
+	for _, topic := range topics {
+		for n := range int32(simPartitionCount) {
+			partitions = append(partitions, event.Partition{Topic: topic, Number: n})
+		}
+	}
+	return partitions
 }
 
 // topicOf lets two kinds share a topic.
-func topicOf(kind thread.Kind) string {
+func (h *history) topicOf(kind thread.Kind) string {
 	if kind <= thread.KindStatus {
-		return "alpha"
+		return h.topics[0]
 	}
-	return "beta"
+	return h.topics[1]
 }
 
 func newHistory(tb testing.TB, revisions int) *history {
 	tb.Helper()
-	h := &history{encoders: map[uint32]*event.Encoder{}}
+	return newHistoryOn(tb, revisions, [2]string{"alpha", "beta"})
+}
+
+func newHistoryOn(tb testing.TB, revisions int, topics [2]string) *history {
+	tb.Helper()
+	h := &history{topics: topics, encoders: map[uint32]*event.Encoder{}}
 	encoder, err := h.encoder(1)
 	if err != nil {
 		tb.Fatal(err)
@@ -71,7 +86,7 @@ func newHistory(tb testing.TB, revisions int) *history {
 				tb.Fatal(err)
 			}
 			if snapshot = after; len(records) > 0 {
-				chain = append(chain, newRevision(id, len(chain)+1, records))
+				chain = append(chain, h.newRevision(id, len(chain)+1, records))
 			}
 		}
 		h.revisions = append(h.revisions, chain)
@@ -79,12 +94,12 @@ func newHistory(tb testing.TB, revisions int) *history {
 	return h
 }
 
-func newRevision(id, number int, records []event.Record) simRevision {
+func (h *history) newRevision(id, number int, records []event.Record) simRevision {
 	revision := simRevision{thread: id}
 	for _, r := range records {
 		revision.events = append(revision.events, simEvent{
 			thread: id, revision: number, id: r.EventID, key: r.Key, value: r.Value,
-			partition: event.Partition{Topic: topicOf(r.Kind), Number: int32(id % 2)},
+			partition: event.Partition{Topic: h.topicOf(r.Kind), Number: int32(id % simPartitionCount)},
 		})
 	}
 	return revision

@@ -49,7 +49,7 @@ const mostRounds = 3000
 // round lets everything happen that can happen at this time, then time goes on.
 func (w *world) round() error {
 	if w.rounds++; w.rounds > mostRounds {
-		return fmt.Errorf("not at rest after %d rounds: %+v, %d messages, %d pages", mostRounds, w.primary().machine.State(w.now), len(w.wire), len(w.pages))
+		return fmt.Errorf("not at rest after %d rounds: %s", mostRounds, w.describe())
 	}
 	if len(w.pages) > 0 {
 		w.commit(0)
@@ -69,7 +69,7 @@ func (w *world) round() error {
 			}
 		}
 	}
-	if len(w.pages) == 0 && w.primary().state.pending() == 0 && w.alone() {
+	if len(w.pages) == 0 && w.atRest() && w.alone() {
 		return nil
 	}
 	step := time.Hour
@@ -80,6 +80,15 @@ func (w *world) round() error {
 	}
 	w.elapse(step)
 	return nil
+}
+
+func (w *world) describe() string {
+	text := fmt.Sprintf("now %v, %d messages, %d pages", w.now.Mono, len(w.wire), len(w.pages))
+	for _, a := range w.actors {
+		next, _ := a.machine.Next(w.now)
+		text += fmt.Sprintf("\nstopped %v, %d wait, next %v, %+v", a.stopped, a.state.pending(), next, a.machine.State(w.now))
+	}
+	return text
 }
 
 // check walks the log and compares it with what was observed.

@@ -68,6 +68,7 @@ func TestSessionsThatBegin(t *testing.T) {
 		},
 		"events of an earlier generation": func(t *testing.T, w *world) {
 			w.publishSome(t, 0)
+			w.primary().state.durable()
 			w.primary().state.session.Generation = 2
 			w.restart(w.primary().state)
 		},

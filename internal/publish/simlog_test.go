@@ -201,6 +201,9 @@ func (r *simReader) varint() int64 {
 }
 
 func (r *simReader) take(n int64) []byte {
+	if n < 0 {
+		return nil
+	}
 	b := (*r)[:n:n]
 	*r = (*r)[n:]
 	return b

@@ -58,7 +58,7 @@ type world struct {
 	raised    bool          // an event was observed later than it arrived, for a promise
 	count     tally
 	refuse    func(Request) error // stands in for random faults, if set
-	point     func() // called before each step; may panic as a crash
+	point     func()              // called before each step; may panic as a crash
 }
 
 // tally is what a schedule went through, so that a test can see that it was worth it.

@@ -7,8 +7,6 @@ import (
 	"hash/maphash"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/threadcast/threadcast/internal/thread"
 )
 
@@ -20,7 +18,8 @@ const maxPages = 400_000
 // are listed late, and mail that is synced late carries an old time.
 const overlap = 15 * time.Minute
 
-// Waits after a page that could not be had or used, beyond the source's own tries.
+// Waits after a page that could not be used. What passes by itself is tried again by
+// the source.
 const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
@@ -39,7 +38,7 @@ type lane struct {
 	pages   int           // of this cycle
 	cursors map[uint64]struct{}
 	seed    maphash.Seed
-	retry   *backoff.ExponentialBackOff
+	wait    time.Duration // after a failure, doubled with each
 }
 
 // walk is how a lane gets through its list: what it asks for next, and where it is
@@ -57,11 +56,9 @@ type walk interface {
 }
 
 func (s *Sweep) newLane(l thread.Lane, chain string, every time.Duration, w walk) *lane {
-	retry := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(firstRetry), backoff.WithMaxInterval(lastRetry), backoff.WithMaxElapsedTime(0))
 	return &lane{
 		sweep: s, lane: l, chain: chain, every: every, walk: w,
-		cursors: map[uint64]struct{}{}, seed: maphash.MakeSeed(), retry: retry,
+		cursors: map[uint64]struct{}{}, seed: maphash.MakeSeed(), wait: firstRetry,
 	}
 }
 
@@ -73,16 +70,16 @@ func (l *lane) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
-			l.retry.Reset()
+			l.wait = firstRetry
 			continue
 		case fatal(err):
 			return fmt.Errorf("lane %s: %w", l.lane, err)
 		}
-		wait := l.retry.NextBackOff()
-		l.sweep.cfg.Logger.Warn("page could not be read, trying again", "lane", l.lane, "chain", l.chain, "wait", wait, "err", err)
-		if err := sleep(ctx, wait); err != nil {
+		l.sweep.cfg.Logger.Warn("page could not be read, trying again", "lane", l.lane, "chain", l.chain, "wait", l.wait, "err", err)
+		if err := sleep(ctx, l.wait); err != nil {
 			return err
 		}
+		l.wait = min(2*l.wait, lastRetry)
 	}
 }
 

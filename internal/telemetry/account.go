@@ -76,7 +76,7 @@ func histogram(name, help string, buckets []float64, more ...string) *prometheus
 }
 
 // Account records what happens to one account. Its methods may be called by many
-// goroutines, cost well below a microsecond, and never block.
+// goroutines at once and never wait for anything.
 type Account struct {
 	label   string
 	metrics metrics

@@ -18,14 +18,6 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// roots are the record types. Each becomes the first message of its own file, so
-// that its Confluent message index is [0].
-var roots = []protoreflect.FullName{
-	"threadcast.v1.ThreadEvent",
-	"threadcast.v1.ThreadSnapshot",
-	"threadcast.v1.QuarantinedRecord",
-}
-
 func main() {
 	if len(os.Args) != 3 {
 		fmt.Fprintln(os.Stderr, "usage: plain IMAGE DIRECTORY")
@@ -49,6 +41,11 @@ func run(image, directory string) error {
 	files, err := protodesc.NewFiles(set)
 	if err != nil {
 		return fmt.Errorf("link image %s: %w", image, err)
+	}
+	// The record types. Each becomes the first message of its own file, so that its
+	// Confluent message index is [0].
+	roots := []protoreflect.FullName{
+		"threadcast.v1.ThreadEvent", "threadcast.v1.ThreadSnapshot", "threadcast.v1.QuarantinedRecord",
 	}
 	texts := map[string][]byte{}
 	for _, root := range roots {
