@@ -29,10 +29,11 @@ func newCommand(s surroundings) *cobra.Command {
 		Long: "demo plays a busy support inbox in a fake HubSpot, lets threadcast publish what changes to Kafka,\n" +
 			"prints what a consumer reads there, and checks it against the fake's own log.\n" +
 			"Exit code 0: nothing was lost, invented, repeated or out of order; 70: something was.",
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		PreRunE:       func(*cobra.Command, []string) error { return o.check() },
+		Args:              cobra.NoArgs,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PreRunE:           func(*cobra.Command, []string) error { return o.check() },
 		RunE: func(command *cobra.Command, _ []string) error {
 			return failed(play(command.Context(), s, o))
 		},
@@ -66,6 +67,7 @@ func (o *options) check() error {
 		}
 	}
 	o.inbox.listen, o.inbox.account, o.inbox.token = "127.0.0.1:0", hubspottest.DefaultAccount, hubspottest.DefaultToken
+	o.inbox.plan = "professional"
 	o.inbox.spacing, o.inbox.length, o.inbox.quiet = spacing(o.inbox.threads), 0, 0
 	return o.inbox.check(mostShown)
 }
@@ -89,6 +91,7 @@ func newHubSpotCommand(s surroundings) *cobra.Command {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:18080", "address to serve")
 	flags.StringVar(&o.account, "account", hubspottest.DefaultAccount, "id of the account, in digits")
 	flags.StringVar(&o.token, "token", hubspottest.DefaultToken, "bearer token that is accepted")
+	flags.StringVar(&o.plan, "plan", "professional", "whose call limits hold: free, professional, enterprise, none")
 	flags.DurationVar(&o.length, "for", 0, "end by itself after this time; otherwise with Ctrl-C")
 	flags.DurationVar(&o.quiet, "quiet", 0, "nothing happens in this time before the end")
 	flags.DurationVar(&o.spacing, "spacing", 10*time.Second, "shortest time between two mutations of one thread")

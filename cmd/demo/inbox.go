@@ -25,9 +25,21 @@ type inboxOptions struct {
 	seed                   uint64
 	spacing                time.Duration // shortest time between two mutations of a thread
 	length, quiet          time.Duration // of the play, and at its end; length 0: it never ends
+	plan                   string        // whose call limits hold, one of plans
+}
+
+// plans are HubSpot's, by the call limits of a private app.
+func plans() map[string]hubspottest.Limits {
+	return map[string]hubspottest.Limits{
+		"free": hubspottest.FreeLimits(), "professional": hubspottest.ProfessionalLimits(), "enterprise": hubspottest.EnterpriseLimits(),
+		"none": {},
+	}
 }
 
 func (o *inboxOptions) check(most int) error {
+	if _, known := plans()[o.plan]; !known {
+		return fmt.Errorf("--plan %q: want free, professional, enterprise or none", o.plan)
+	}
 	if o.threads < 1 || o.threads > most {
 		return fmt.Errorf("--threads %d: want 1 to %d", o.threads, most)
 	}
@@ -57,7 +69,7 @@ func openInbox(ctx context.Context, o inboxOptions) (*inbox, error) {
 		opt: o, url: "http://" + listener.Addr().String(), served: make(chan error, 1),
 		server: hubspottest.New(hubspottest.Config{
 			Account:   o.account,
-			Behaviour: hubspottest.Behaviour{Tokens: []string{o.token}},
+			Behaviour: hubspottest.Behaviour{Tokens: []string{o.token}, Limits: plans()[o.plan]},
 		}),
 	}
 	i.server.Populate(i.population())
@@ -126,7 +138,8 @@ func (t *truth) cause(id thread.ID, kind thread.Kind, unseen bool, read time.Tim
 		if m.Time.After(read) {
 			continue
 		}
-		if appeared := m.Op == hubspottest.OpOpen || m.Op == hubspottest.OpRestore; unseen && appeared || !unseen && differs(m, kind) {
+		appeared := m.Op == hubspottest.OpOpen || unseen && m.Op == hubspottest.OpRestore
+		if appeared == unseen && (appeared || differs(m, kind)) {
 			return m, true
 		}
 	}

@@ -70,6 +70,10 @@ func failed(err error) error {
 // errInterrupted is why a context ended that a person ended.
 var errInterrupted = errors.New("interrupted")
 
+// sameSignal is how soon after a signal another one is the same: timeout(1) sends one
+// to the process and one to its group.
+const sameSignal = 250 * time.Millisecond
+
 // heed returns two contexts: the first ends with the second signal, the other one
 // with the first. release ends both.
 func heed(parent context.Context, signals <-chan os.Signal) (ctx, playing context.Context, release func()) {
@@ -78,12 +82,19 @@ func heed(parent context.Context, signals <-chan os.Signal) (ctx, playing contex
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for _, end := range []context.CancelCauseFunc{stop, abort} {
+		var first time.Time
+		for ctx.Err() == nil {
 			select {
 			case <-signals:
-				end(errInterrupted)
 			case <-ctx.Done():
 				return
+			}
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				stop(errInterrupted)
+			case time.Since(first) > sameSignal:
+				abort(errInterrupted)
 			}
 		}
 	}()

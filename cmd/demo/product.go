@@ -44,6 +44,7 @@ const configuration = `accounts:
     hubspot:
       base_url: {{.HubSpot}}
       auth: {token_file: token.txt}
+    quota: {burst_share: 0.9}
     lanes:
       recent: {every: {{.Recent}}}
       full: {every: {{.Full}}}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/threadcast/threadcast/internal/hubspottest"
@@ -107,7 +106,7 @@ func (s summary) notice() notice {
 	fmt.Fprintf(&text, "\ndelay from the change in HubSpot to the consumer: p50 %.2f s, p95 %.2f s, max %.2f s\n",
 		s.delays.median.Seconds(), s.delays.p95.Seconds(), s.delays.max.Seconds())
 	fmt.Fprintf(&text, "calls to HubSpot: %d, %.1f a second (%s)\n", s.calls.Requests, float64(s.calls.Requests)/s.took.Seconds(), s.endpoints())
-	fmt.Fprintf(&text, "checked against HubSpot's log: %d states of threads had to show on Kafka; %s\n", s.report.Changes, s.verdict())
+	fmt.Fprintf(&text, "checked against HubSpot's log (%d states of threads had to reach Kafka): %s\n", s.report.Changes, s.verdict())
 	if s.keeps != "" {
 		fmt.Fprintf(&text, "the topics %s stay on the cluster\n", s.keeps)
 	}
@@ -132,8 +131,7 @@ func (s summary) table(w *strings.Builder) {
 		}
 	}
 	right = slices.Concat([][2]string{{"events on Kafka", fmt.Sprint(all)}}, right,
-		[][2]string{{"  and at the start", fmt.Sprint(s.start.events)}})
-	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		[][2]string{{"  before, at discovery", fmt.Sprint(s.start.events)}})
 	for i := range max(len(left), len(right)) {
 		var l, r [2]string
 		if i < len(left) {
@@ -142,9 +140,8 @@ func (s summary) table(w *strings.Builder) {
 		if i < len(right) {
 			r = right[i]
 		}
-		fmt.Fprintf(columns, "%-36s\t%s\t      %-26s\t%s\t\n", l[0], l[1], r[0], r[1])
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-34s %6s      %-24s %6s", l[0], l[1], r[0], r[1]), " "))
 	}
-	columns.Flush()
 }
 
 // unseen says why an operation alone makes no event in the demo.
@@ -228,6 +225,6 @@ func (s summary) fields() map[string]any {
 		"delay_ms": map[string]int64{
 			"count": int64(s.delays.count), "p50": s.delays.median.Milliseconds(), "p95": s.delays.p95.Milliseconds(), "max": s.delays.max.Milliseconds(),
 		},
-		"calls": s.calls.Endpoints, "states_due": s.report.Changes, "checked": checked, "problems": s.report.Problems,
+		"calls": s.calls.Endpoints, "states_due": s.report.Changes, "checked": checked, "problems": append([]string{}, s.report.Problems...),
 	}
 }

@@ -69,7 +69,7 @@ func (v *textView) show(r reading) {
 		wait = fmt.Sprintf("%.2f s", delay.Seconds())
 	}
 	line := fmt.Sprintf("%s  %7s  %-11s  %s", v.paint.faint(r.at.Format(clockFormat)), wait, r.event.ThreadId,
-		v.paint.kind(r.kind(), fmt.Sprintf("%-10s  %-10s", r.kind(), r.said.What)))
+		v.paint.kind(r.kind(), fmt.Sprintf("%-10s  %-10s", r.kind(), what(r))))
 	line += "  " + transition(r)
 	if r.said.Note != "" {
 		line += "  " + v.paint.faint("("+r.said.Note+")")
@@ -82,6 +82,17 @@ const clockFormat = "15:04:05.000"
 // heading is above the columns of show.
 func heading() string {
 	return fmt.Sprintf("%-12s  %7s  %-11s  %-10s  %-10s  %s", "time", "delay", "thread", "topic", "what", "from -> to")
+}
+
+// what names the change; a status is one already by its topic.
+func what(r reading) string {
+	switch {
+	case r.kind() != thread.KindStatus:
+		return r.said.What
+	case r.said.From == "":
+		return "first"
+	}
+	return "changed"
 }
 
 // transition says from what to what.

@@ -134,8 +134,13 @@ func plainFinding(f pipeline.Finding) string {
 	if f.Account != "" {
 		what = f.Account + " " + f.What
 	}
-	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n      ")
-	return fmt.Sprintf("%-4s  %s: %s", verdict(f), what, text)
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines {
+		if i > 0 && line != "" {
+			lines[i] = "      " + line
+		}
+	}
+	return fmt.Sprintf("%-4s  %s: %s", verdict(f), what, strings.Join(lines, "\n"))
 }
 
 // jsonFinding is a finding for machines.

@@ -40,8 +40,25 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.runCommand(), p.checkCommand(), p.topicsCommand(), p.tailCommand(), p.stateCommand(), p.configCommand(), p.versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			cmd.Args, cmd.RunE = subcommand, incomplete
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error { return topic(root, args) }
+		}
+	}
 	understood(root)
 	return root
+}
+
+// topic refuses to help with what does not exist.
+func topic(root *cobra.Command, args []string) error {
+	found, rest, err := root.Find(args)
+	if err == nil && len(rest) > 0 {
+		err = subcommand(found, rest)
+	}
+	return err
 }
 
 // understood makes every wrong argument a usage error.
@@ -68,24 +85,29 @@ func subcommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = nearDistance
 	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
 		err = fmt.Errorf("%w, the nearest is %q", err, meant[0])
 	}
 	return usage(cmd, "%w", err)
 }
 
+// nearDistance is the number of letters in which what was typed may differ from what
+// is suggested.
+const nearDistance = 2
+
+// incomplete is what a command says that only has others below it.
+func incomplete(cmd *cobra.Command, _ []string) error {
+	var names []string
+	for _, child := range cmd.Commands() {
+		names = append(names, child.Name())
+	}
+	return usage(cmd, "%s needs a command: %s", cmd.CommandPath(), strings.Join(names, " or "))
+}
+
 // group is a command that only has others below it.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: use, Short: short, Args: subcommand,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var names []string
-			for _, child := range cmd.Commands() {
-				names = append(names, child.Name())
-			}
-			return usage(cmd, "%s needs a command: %s", cmd.CommandPath(), strings.Join(names, " or "))
-		},
-	}
+	cmd := &cobra.Command{Use: use, Short: short, Args: subcommand, RunE: incomplete}
 	cmd.AddCommand(children...)
 	return cmd
 }

@@ -63,6 +63,7 @@ func (l *logs) String() string {
 // share a real broker.
 func setup(t *testing.T) *fixture {
 	t.Helper()
+	t.Parallel()
 	f := &fixture{t: t, brokers: kafkatest.Brokers(t), dir: t.TempDir(), logs: &logs{}}
 	f.account = fmt.Sprint(1_000_000 + rand.IntN(1_000_000_000))
 	f.hubspot = hubspottest.New(hubspottest.Config{Account: f.account})
@@ -443,7 +444,7 @@ func TestNonsenseFromHubSpotLosesNothing(t *testing.T) {
 		"truncated": hubspottest.Truncated(), "wrong types": hubspottest.WrongTypes(), "redirect": hubspottest.Redirect("http://127.0.0.1:1/"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t)
+			f := setup(t) // parallel from here on
 			id := f.hubspot.Open(hubspottest.Opening{})
 			r := f.start()
 			f.published(2)

@@ -60,6 +60,7 @@ type Machine struct {
 	unclear   int                // questions for a producer that may have been carried out unseen
 	due       []Request          // being collected
 	records   []broker.Record    // scratch of pack
+	headers   []broker.Header    // the same
 	requests  uint64             // ids given
 	reads     uint64             // of the outbox, for the causal rule
 	inquiries map[uint64]inquiry // requests that are out

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 3000, "random schedules of the publishing model")
+	schedules = flag.Int("schedules", defaultSchedules, "random schedules of the publishing model")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first schedule")
 )
 

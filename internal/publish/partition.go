@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/threadcast/threadcast/internal/broker"
@@ -110,6 +111,9 @@ func (m *Machine) fill(now thread.Instant, p *partition) error {
 	if !built && err == nil {
 		built, err = builders[1](now, p)
 	}
+	if !built && cap(p.spare) > keptBytes {
+		p.spare = nil // idle
+	}
 	if built && since(p.written, now) > longestSilence {
 		// The broker may have forgotten whom it has to refuse here.
 		m.renew(now, fmt.Sprintf("%s/%d was not written to for %s", p.Topic, p.Number, since(p.written, now).Round(time.Second)))
@@ -195,35 +199,38 @@ func (m *Machine) pack(now thread.Instant, p *partition, f *flight) error {
 	if f.purpose == fenceRecord {
 		b.Sequence = 0
 	}
+	size := 0
 	for i := range f.entries {
 		e := &p.queue[i]
-		if err := appendRecord(&b, e.Key, e.Value); err != nil {
+		if err := m.appendRecord(&b, e.Key, e.Value); err != nil {
 			return fmt.Errorf("entry %d of %s/%d: %w", e.Number, p.Topic, p.Number, err)
 		}
+		size += entrySize(e)
 	}
 	if f.entries == 0 {
-		if err := appendRecord(&b, f.record.Key, f.record.Value); err != nil {
+		if err := m.appendRecord(&b, f.record.Key, f.record.Value); err != nil {
 			return err
 		}
 	}
-	f.bytes = broker.AppendBatch(p.spare[:0], b)
+	f.bytes = broker.AppendBatch(slices.Grow(p.spare[:0], size), b)
 	f.built, f.restamp = now, false
 	p.spare = nil
 	clear(b.Records) // the values must not be kept alive
-	m.records = b.Records[:0]
+	clear(m.headers)
+	m.records, m.headers = b.Records[:0], m.headers[:0]
 	return nil
 }
 
-func appendRecord(b *broker.RecordBatch, key, value []byte) error {
+func (m *Machine) appendRecord(b *broker.RecordBatch, key, value []byte) error {
 	headers, err := event.Headers(value)
 	if err != nil {
 		return err
 	}
-	record := broker.Record{Key: key, Value: value, Headers: make([]broker.Header, len(headers))}
-	for i, header := range headers {
-		record.Headers[i] = broker.Header(header)
+	first := len(m.headers)
+	for _, header := range headers {
+		m.headers = append(m.headers, broker.Header(header))
 	}
-	b.Records = append(b.Records, record)
+	b.Records = append(b.Records, broker.Record{Key: key, Value: value, Headers: m.headers[first:]})
 	return nil
 }
 
@@ -334,9 +341,7 @@ func (m *Machine) acknowledge(now thread.Instant, p *partition, f *flight) error
 	m.observe(now, p, f)
 	clear(p.queue[:f.entries])
 	p.queue = p.queue[f.entries:]
-	if cap(f.bytes) <= keptBytes {
-		p.spare = f.bytes
-	}
+	p.spare = f.bytes
 	m.sessions, m.reason = attempts{}, ""
 	return nil
 }
