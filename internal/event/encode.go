@@ -2,12 +2,12 @@ package event
 
 import (
 	"fmt"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"time"
 
 	"github.com/threadcast/threadcast/internal/thread"
 	threadcastv1 "github.com/threadcast/threadcast/proto/threadcast/v1"
@@ -30,6 +30,8 @@ type Encoder struct {
 	account    string
 	generation uint32
 	validator  protovalidate.Validator
+	// snapshotsSeen is withoutSnapshots.
+	snapshotsSeen []protovalidate.ValidationOption
 }
 
 // NewEncoder makes an encoder. It fails only if the contract's rules do not
@@ -43,7 +45,7 @@ func NewEncoder(account string, generation uint32) (*Encoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the rules of the contract: %w", err)
 	}
-	return &Encoder{account: account, generation: generation, validator: validator}, nil
+	return &Encoder{account: account, generation: generation, validator: validator, snapshotsSeen: withoutSnapshots()}, nil
 }
 
 // Revision appends the records of a revision to dst, in the order of their kinds.
@@ -55,15 +57,27 @@ func (e *Encoder) Revision(dst []Record, before, after thread.Snapshot, change t
 	}
 	key := Key(e.account, after.ID.String())
 	m := r.envelope()
+	var seen []protovalidate.ValidationOption
 	for kind := range change.Kinds.All() {
 		r.complete(m, kind)
-		value, err := e.encode(m)
+		value, err := e.encode(m, seen...)
 		if err != nil {
 			return dst, fmt.Errorf("revision %d of thread %d: %w", after.Revision, after.ID, err)
 		}
 		dst = append(dst, Record{Kind: kind, EventID: m.EventId, Key: key, Value: value})
+		seen = e.snapshotsSeen
 	}
 	return dst, nil
+}
+
+// withoutSnapshots leaves the insides of before and after out of a validation: the
+// events of a revision share them, and the first one has proven them.
+func withoutSnapshots() []protovalidate.ValidationOption {
+	fields := (&threadcastv1.ThreadEvent{}).ProtoReflect().Descriptor().Fields()
+	before, after := fields.ByName("before"), fields.ByName("after")
+	return []protovalidate.ValidationOption{protovalidate.WithFilter(protovalidate.FilterFunc(
+		func(_ protoreflect.Message, d protoreflect.Descriptor) bool { return d != before && d != after },
+	))}
 }
 
 // Heartbeat is what an instance says of itself and of one partition.
@@ -106,8 +120,8 @@ func (e *Encoder) Heartbeat(h Heartbeat) (Record, error) {
 	return Record{EventID: m.EventId, Key: Key(e.account, "0"), Value: value}, nil
 }
 
-func (e *Encoder) encode(m *threadcastv1.ThreadEvent) ([]byte, error) {
-	if err := e.validator.Validate(m); err != nil {
+func (e *Encoder) encode(m *threadcastv1.ThreadEvent, options ...protovalidate.ValidationOption) ([]byte, error) {
+	if err := e.validator.Validate(m, options...); err != nil {
 		return nil, fmt.Errorf("validate event %s: %w", m.EventId, err)
 	}
 	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)

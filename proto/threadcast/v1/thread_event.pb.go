@@ -368,7 +368,7 @@ var File_threadcast_v1_thread_event_proto protoreflect.FileDescriptor
 
 const file_threadcast_v1_thread_event_proto_rawDesc = "" +
 	"\n" +
-	" threadcast/v1/thread_event.proto\x12\rthreadcast.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"threadcast/v1/thread_changes.proto\x1a#threadcast/v1/thread_snapshot.proto\"\x88\x1b\n" +
+	" threadcast/v1/thread_event.proto\x12\rthreadcast.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"threadcast/v1/thread_changes.proto\x1a#threadcast/v1/thread_snapshot.proto\"\xf5\x19\n" +
 	"\vThreadEvent\x12%\n" +
 	"\bevent_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\aeventId\x123\n" +
@@ -404,19 +404,13 @@ const file_threadcast_v1_thread_event_proto_rawDesc = "" +
 	"\x0fclosure_changed\x18\x16 \x01(\v2\x1d.threadcast.v1.ClosureChangedH\x00R\x0eclosureChanged\x12N\n" +
 	"\x11lifecycle_changed\x18\x17 \x01(\v2\x1f.threadcast.v1.LifecycleChangedH\x00R\x10lifecycleChanged\x12K\n" +
 	"\x10activity_changed\x18\x18 \x01(\v2\x1e.threadcast.v1.ActivityChangedH\x00R\x0factivityChanged\x128\n" +
-	"\theartbeat\x18\x1e \x01(\v2\x18.threadcast.v1.HeartbeatH\x00R\theartbeat:\xf3\x0f\xbaH\xef\x0f\x1am\n" +
-	"\x0fevent.thread_id\x12\x1ethread_id is needed, in digits\x1a:this.kind == 15 || this.thread_id.matches('^[0-9]{1,20}$')\x1aM\n" +
-	"\x0eevent.revision\x12\x14revision starts at 1\x1a%this.kind == 15 || this.revision > 0u\x1a\x8d\x01\n" +
-	"\vevent.kinds\x12:kinds lists the kinds of the revision, this one among them\x1aBthis.kind == 15 ? this.kinds.size() == 0 : this.kind in this.kinds\x1a\xcc\x01\n" +
-	"\x13event.kind_sequence\x12Gkind_sequence starts at 1; previous_event_id is there exactly from 2 on\x1althis.kind == 15 || (this.kind_sequence > 0u && (this.previous_event_id == '') == (this.kind_sequence == 1u))\x1a\xb7\x02\n" +
+	"\theartbeat\x18\x1e \x01(\v2\x18.threadcast.v1.HeartbeatH\x00R\theartbeat:\xe0\x0e\xbaH\xdc\x0e\x1a\xc1\x02\n" +
+	"\x0eevent.identity\x1a\xae\x02this.kind == 15 ? '' : this.thread_id == '' ? 'thread_id is needed' : this.revision == 0u ? 'revision starts at 1' : this.kind_sequence == 0u ? 'kind_sequence starts at 1' : (this.previous_event_id == '') != (this.kind_sequence == 1u) ? 'previous_event_id is there exactly from kind_sequence 2 on' : ''\x1a\x8d\x01\n" +
+	"\vevent.kinds\x12:kinds lists the kinds of the revision, this one among them\x1aBthis.kind == 15 ? this.kinds.size() == 0 : this.kind in this.kinds\x1a\xb7\x02\n" +
 	"\n" +
-	"event.body\x12\x1athe body must fit the kind\x1a\x8c\x02this.kind == 1 ? has(this.lifecycle_changed) : this.kind == 2 ? has(this.status_changed) : this.kind == 3 ? has(this.assignment_changed) : this.kind == 4 ? has(this.closure_changed) : this.kind == 5 ? has(this.activity_changed) : this.kind == 15 && has(this.heartbeat)\x1a\xb8\x01\n" +
-	"\fevent.window\x128window_end is needed and must not be before window_start\x1anthis.kind == 15 || (has(this.window_end) && (!has(this.window_start) || this.window_start <= this.window_end))\x1a\x82\x01\n" +
-	"\x12event.window_start\x12-window_start is there exactly where before is\x1a=this.kind == 15 || has(this.window_start) == has(this.before)\x1a\x9f\x01\n" +
-	"\x11event.time_source\x12Fa time_source other than OBSERVED needs occurred_at, OBSERVED has none\x1aBthis.kind == 15 || (this.time_source > 1) == has(this.occurred_at)\x1a\xaf\x02\n" +
-	"\vevent.after\x12Oafter is needed and speaks of the same account, generation, thread and revision\x1a\xce\x01this.kind == 15 || (has(this.after) && this.after.thread_id == this.thread_id && this.after.account_id == this.account_id && this.after.generation == this.generation && this.after.revision == this.revision)\x1a\xe9\x01\n" +
-	"\fevent.before\x12Cbefore is the revision before this one; only revision 1 may lack it\x1a\x93\x01this.kind == 15 || (has(this.before) ? this.before.revision + 1u == this.revision && this.before.thread_id == this.thread_id : this.revision == 1u)\x1a\x95\x01\n" +
-	"\x0eevent.observed\x12,observed_at, lane and time_source are needed\x1aUthis.kind == 15 || (has(this.observed_at) && this.lane != 0 && this.time_source != 0)B\x06\n" +
+	"event.body\x12\x1athe body must fit the kind\x1a\x8c\x02this.kind == 1 ? has(this.lifecycle_changed) : this.kind == 2 ? has(this.status_changed) : this.kind == 3 ? has(this.assignment_changed) : this.kind == 4 ? has(this.closure_changed) : this.kind == 5 ? has(this.activity_changed) : this.kind == 15 && has(this.heartbeat)\x1a\x9e\x04\n" +
+	"\vevent.times\x1a\x8e\x04this.kind == 15 ? '' : !has(this.observed_at) || !has(this.window_end) ? 'observed_at and window_end are needed' : has(this.window_start) != has(this.before) ? 'window_start is there exactly where before is' : has(this.window_start) && this.window_start > this.window_end ? 'window_end must not be before window_start' : this.lane == 0 || this.time_source == 0 ? 'lane and time_source are needed' : (this.time_source > 1) != has(this.occurred_at) ? 'a time_source other than OBSERVED needs occurred_at, OBSERVED has none' : ''\x1a\xaa\x04\n" +
+	"\x0fevent.snapshots\x1a\x96\x04this.kind == 15 ? '' : !has(this.after) || this.after.revision != this.revision || this.after.thread_id != this.thread_id || this.after.account_id != this.account_id || this.after.generation != this.generation ? 'after is needed and speaks of the same account, generation, thread and revision' : !has(this.before) ? (this.revision == 1u ? '' : 'only revision 1 may lack before') : this.before.revision + 1u != this.revision || this.before.thread_id != this.thread_id ? 'before is the revision before this one, of the same thread' : ''B\x06\n" +
 	"\x04bodyBW\n" +
 	"\x10io.threadcast.v1P\x01ZAgithub.com/threadcast/threadcast/proto/threadcast/v1;threadcastv1b\x06proto3"
 
