@@ -52,7 +52,7 @@ func objects(t *testing.T, text string) []map[string]any {
 func TestDemoEndsByItselfWithCheckedTotals(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
-	got := execute(t, patient(), "--for", "3s", "--rate", "20")
+	got := execute(t, patient(), "--for", "3s", "--rate", "10")
 	if got.code != 0 {
 		t.Fatalf("exit code %d, want 0; stderr:\n%s\nstdout:\n%s", got.code, got.stderr, got.stdout)
 	}
@@ -77,7 +77,7 @@ func TestDemoEndsByItselfWithCheckedTotals(t *testing.T) {
 
 func TestDemoForMachines(t *testing.T) {
 	t.Parallel()
-	got := execute(t, patient(), "--for", "3s", "--rate", "20", "--threads", "30", "--json")
+	got := execute(t, patient(), "--for", "3s", "--rate", "10", "--threads", "30", "--json")
 	if got.code != 0 {
 		t.Fatalf("exit code %d, want 0; stderr:\n%s", got.code, got.stderr)
 	}
@@ -112,7 +112,7 @@ func TestDemoFindsAStolenEvent(t *testing.T) {
 		m, err := event.Decode(r.Value)
 		return err == nil && m.Revision > 1 && stolen.CompareAndSwap(false, true)
 	}
-	got := execute(t, rigging{patience: 100 * time.Millisecond, steal: steal}, "--for", "3s", "--rate", "20")
+	got := execute(t, rigging{patience: 100 * time.Millisecond, steal: steal}, "--for", "3s", "--rate", "10", "--threads", "30")
 	if !stolen.Load() {
 		t.Fatal("there was nothing to steal")
 	}
@@ -137,7 +137,7 @@ func TestFirstSignalEndsThePlayWithASummary(t *testing.T) {
 	code := make(chan int, 1)
 	go func() {
 		defer writer.Close()
-		code <- run(t.Context(), signals, []string{"--json", "--threads", "30", "--rate", "20"}, writer, io.Discard, patient())
+		code <- run(t.Context(), signals, []string{"--json", "--threads", "30", "--rate", "10"}, writer, io.Discard, patient())
 	}()
 	last, interrupted := "", false
 	lines := bufio.NewScanner(reader)
@@ -167,6 +167,7 @@ func TestWrongFlagsAreErrorsOfUsage(t *testing.T) {
 		"unknown command":        {"hubpot"},
 		"no threads":             {"--threads", "0"},
 		"too many threads":       {"--threads", "20001"},
+		"too fast":               {"--rate", "11"},
 		"no rate":                {"--rate", "0"},
 		"a rate that is none":    {"--rate", "NaN"},
 		"broker without port":    {"--brokers", "kafka"},

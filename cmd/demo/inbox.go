@@ -36,15 +36,15 @@ func plans() map[string]hubspottest.Limits {
 	}
 }
 
-func (o *inboxOptions) check(most int) error {
+func (o *inboxOptions) check(most int, fastest float64) error {
 	if _, known := plans()[o.plan]; !known {
 		return fmt.Errorf("--plan %q: want free, professional, enterprise or none", o.plan)
 	}
 	if o.threads < 1 || o.threads > most {
 		return fmt.Errorf("--threads %d: want 1 to %d", o.threads, most)
 	}
-	if !(o.rate > 0 && o.rate <= mostRate) {
-		return fmt.Errorf("--rate %v: want more than 0, at most %v", o.rate, mostRate)
+	if !(o.rate > 0 && o.rate <= fastest) {
+		return fmt.Errorf("--rate %v: want more than 0, at most %v", o.rate, fastest)
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ const (
 	discoveryPatience = 2 * time.Minute
 	// farewell is the part of --for that stopping and checking take.
 	farewell = 300 * time.Millisecond
+	// leastPlay is how long things happen even where --for is spent on the start.
+	leastPlay = time.Second
 	// lookEvery is how often something is looked at that tells nobody when it is so.
 	lookEvery = 20 * time.Millisecond
 	// judgeEvery is how often all records are checked while something is missing.
@@ -131,8 +133,9 @@ func (p *show) direct(ctx, playing context.Context, stop context.CancelCauseFunc
 		return err
 	}
 	if p.opt.length > 0 {
-		p.hubspot.opt.length = p.opt.length - time.Since(p.began) - farewell
-		p.hubspot.opt.quiet = min(max(p.opt.length/5, fullEvery*5/4), 4*time.Second)
+		quiet := min(max(p.opt.length/5, fullEvery*5/4), 4*time.Second)
+		p.hubspot.opt.quiet = quiet
+		p.hubspot.opt.length = max(quiet+leastPlay, p.opt.length-time.Since(p.began)-farewell)
 	}
 	err := p.hubspot.play(playing, func() {
 		if p.audience.full() {

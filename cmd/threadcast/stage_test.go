@@ -49,6 +49,8 @@ func newAccount(threads int) *hubspottest.Server {
 	server := hubspottest.New(hubspottest.Config{
 		Account:    strconv.FormatUint(1+rand.Uint64N(1<<40), 10),
 		RequestLog: 1_000_000,
+		// As much as no account has: tests wait for nothing but the service itself.
+		Behaviour: hubspottest.Behaviour{Limits: hubspottest.Limits{Burst: 2000, Secondly: 1000, Daily: 100_000_000}},
 	})
 	server.Populate(hubspottest.Population{Threads: threads, Seed: 1, OpenShare: 0.3})
 	return server

@@ -12,15 +12,15 @@ import (
 	"github.com/threadcast/threadcast/internal/event"
 )
 
-// watched notes what is sent to a partition, and answers it as told.
+// watched notes what is sent to a partition.
 type watched struct {
-	sent   [][]byte
-	at     []time.Duration
-	verify func(n int, b simBatch) error // n counts from 1
+	sent [][]byte
+	at   []time.Duration
 }
 
+// watch answers each batch for a partition as told; n counts from 1.
 func watch(w *world, at event.Partition, answer func(n int, b simBatch) error) *watched {
-	seen := &watched{verify: answer}
+	seen := &watched{}
 	w.refuse = func(q Request) error {
 		if q.Question != AskAppend || q.Partition != at {
 			return nil

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -100,16 +101,17 @@ func (w *world) current() (broker.Producer, int32) {
 	return w.primary().machine.producer, p.sequence
 }
 
-// A state that does not belong to what the topics hold stops with a code and a
-// message that says what to do. Invariant G9.
-func TestStops(t *testing.T) {
-	h := newHistory(t, simRevisions)
-	cases := map[string]struct {
-		prepare func(t *testing.T, w *world)
-		kind    error
-		code    int
-		says    []string
-	}{
+// stopCase is a situation in which publishing has to end for good.
+type stopCase struct {
+	prepare func(t *testing.T, w *world)
+	kind    error
+	code    int
+	says    []string
+}
+
+// stateStops are states that do not belong to the topics.
+func stateStops(h *history) map[string]stopCase {
+	return map[string]stopCase{
 		"a new state whose transactional id had epochs": {
 			func(t *testing.T, w *world) { w.log.given.Epoch = 4 },
 			ErrLostState, 74, []string{"epoch 5", "backup", "run --new LABEL"},
@@ -135,6 +137,21 @@ func TestStops(t *testing.T) {
 			},
 			ErrForeignCluster, 74, []string{"cluster-0", "cluster-1", "kafka.brokers"},
 		},
+		"an outbox of another generation": {
+			func(t *testing.T, w *world) {
+				w.publishSome(t, 0)
+				w.primary().state.session.Generation = 2
+				w.observeOnly(0)
+				w.restart(w.primary().state)
+			},
+			ErrOutbox, 70, []string{"generation 2"},
+		},
+	}
+}
+
+// foreignStops are records that the state knows nothing of.
+func foreignStops(h *history) map[string]stopCase {
+	return map[string]stopCase{
 		"an event that another instance wrote": {
 			func(t *testing.T, w *world) {
 				w.publishSome(t, 0)
@@ -198,6 +215,12 @@ func TestStops(t *testing.T) {
 			},
 			ErrForeignRecord, 74, []string{`another state, "state-2"`},
 		},
+	}
+}
+
+// topicStops are topics that lack what was published.
+func topicStops(h *history) map[string]stopCase {
+	return map[string]stopCase{
 		"a heartbeat that counts more than there is": {
 			func(t *testing.T, w *world) {
 				w.publishSome(t, 0)
@@ -234,6 +257,12 @@ func TestStops(t *testing.T) {
 			},
 			ErrRecreated, 74, []string{"got offset 0"},
 		},
+	}
+}
+
+// instanceStops are successors.
+func instanceStops(h *history) map[string]stopCase {
+	return map[string]stopCase{
 		"another instance took over": {
 			func(t *testing.T, w *world) {
 				w.publishSome(t, 0)
@@ -258,15 +287,16 @@ func TestStops(t *testing.T) {
 			},
 			ErrFenced, 75, []string{"the coordinator refused producer 100, epoch 0"},
 		},
-		"an outbox of another generation": {
-			func(t *testing.T, w *world) {
-				w.publishSome(t, 0)
-				w.primary().state.session.Generation = 2
-				w.observeOnly(0)
-				w.restart(w.primary().state)
-			},
-			ErrOutbox, 70, []string{"generation 2"},
-		},
+	}
+}
+
+// A state that does not belong to what the topics hold stops with a code and a
+// message that says what to do. Invariant G9.
+func TestStops(t *testing.T) {
+	h := newHistory(t, simRevisions)
+	cases := stateStops(h)
+	for _, more := range []map[string]stopCase{foreignStops(h), topicStops(h), instanceStops(h)} {
+		maps.Copy(cases, more)
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
