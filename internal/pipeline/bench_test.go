@@ -223,18 +223,20 @@ func BenchmarkFirstPublish(b *testing.B) {
 		acknowledged := make(chan int, 1024)
 		p := x.publisher(func(n int) { acknowledged <- n })
 		b.StartTimer()
+		swept := make(chan struct{})
 		go func() {
+			defer close(swept)
 			x.sweep()
-			p.Wake()
 		}()
 		ticker := time.NewTicker(5 * time.Millisecond)
-		for done := 0; done == 0 || x.store.Stats().Outbox > 0 || x.store.Stats().Threads < threads; {
+		for reading := true; reading || x.store.Stats().Outbox > 0; {
 			select {
 			case n := <-acknowledged:
 				events += n
-				done++
 			case <-ticker.C:
 				p.Wake()
+			case <-swept:
+				reading, swept = false, nil
 			}
 		}
 		ticker.Stop()
