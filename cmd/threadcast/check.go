@@ -39,7 +39,7 @@ func (p *program) check(ctx context.Context, offline, asJSON bool) error {
 		list.add(pipeline.Finding{What: "configuration", Detail: warning.String(), Warning: true})
 	}
 	if err != nil {
-		return list.wrong(err)
+		return list.wrong(p.stderr, err)
 	}
 	list.add(pipeline.Finding{What: "configuration", Detail: described(cfg)})
 	if !offline {
@@ -67,7 +67,7 @@ type findings struct {
 }
 
 // wrong prints what is wrong with the configuration, each problem on its own.
-func (l *findings) wrong(err error) error {
+func (l *findings) wrong(stderr io.Writer, err error) error {
 	var wrong *config.Error
 	if !errors.As(err, &wrong) {
 		return err
@@ -80,7 +80,7 @@ func (l *findings) wrong(err error) error {
 		problem.Want = ""
 		l.add(pipeline.Finding{What: "configuration", Err: errors.New(problem.String()), Remedy: remedy, Code: wrong.ExitCode()})
 	}
-	return cmp.Or(l.broken, error(&saidError{l.code}))
+	return l.result(stderr)
 }
 
 // add prints a finding.

@@ -18,8 +18,8 @@ import (
 // away and then takes to look, so that no change can be missed.
 const (
 	killThreads = 300
-	killEvery   = 20 * time.Millisecond // a change somewhere
-	killSpacing = 1500 * time.Millisecond       // between two changes of one thread
+	killEvery   = 20 * time.Millisecond   // a change somewhere
+	killSpacing = 1500 * time.Millisecond // between two changes of one thread
 	// longestLife: the process is killed somewhere between its first instruction and
 	// this, so in start, scan, first reading, commit, publishing and idling.
 	longestLife = 2 * time.Second

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -11,16 +12,18 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/threadcast/threadcast/internal/hubspottest"
 	"github.com/threadcast/threadcast/internal/kafkatest"
-	"github.com/threadcast/threadcast/internal/thread"
+	"github.com/threadcast/threadcast/internal/oracle"
 )
 
 // TestScripts plays each behaviour that an operator can notice. Beside the commands of
@@ -37,11 +40,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"hubspot": scripted((*troupe).playHubSpot),
-			"kafka":   scripted((*troupe).playKafka),
-			"await":   scripted((*troupe).await),
-			"exits":   exits,
-			"damage":  damage,
+			"hubspot":   scripted((*troupe).playHubSpot),
+			"kafka":     scripted((*troupe).playKafka),
+			"await":     scripted((*troupe).await),
+			"exits":     exits,
+			"damage":    damage,
+			"terminate": terminate,
 		},
 	})
 }
@@ -86,13 +90,29 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// damage FILE overwrites the middle of a file.
+// terminate sends SIGTERM, which testscript's kill does not know, to what runs in the
+// background.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			ts.Fatalf("terminate: %v", err)
+		}
+	}
+}
+
+// damage FILE TEXT flips a bit after each occurrence of the text.
 func damage(ts *testscript.TestScript, _ bool, args []string) {
-	path := ts.MkAbs(args[0])
+	path, text := ts.MkAbs(args[0]), []byte(args[1])
 	data, err := os.ReadFile(path)
 	ts.Check(err)
-	for i := len(data) / 4; i < len(data)*3/4; i++ {
-		data[i] ^= 0x55
+	for i := 0; ; {
+		next := bytes.Index(data[i:], text)
+		if next < 0 {
+			break
+		}
+		if i += next + len(text); i < len(data) {
+			data[i] ^= 1
+		}
 	}
 	ts.Check(os.WriteFile(path, data, 0o600))
 }
@@ -167,7 +187,12 @@ func (r *troupe) playKafka(ts *testscript.TestScript, args []string) error {
 		ts.Setenv("THREADCAST_KAFKA__TRANSACTIONAL_ID_PREFIX", r.prefix)
 		ts.Setenv("PREFIX", r.prefix)
 	case "another":
-		r.brokers = kafkatest.Start(scriptTB{r.t, ts}).ListenAddrs()
+		other, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("another"))
+		if err != nil {
+			return err
+		}
+		ts.Defer(other.Close)
+		r.brokers = other.ListenAddrs()
 	case "repartition":
 		count, err := strconv.ParseInt(strings.Join(args[1:], ""), 10, 32)
 		if err != nil {
@@ -233,40 +258,24 @@ func (r *troupe) repartition(count int32) error {
 	})
 }
 
-// await: `await events N` waits for N events on the topics, `await requests N` for N
-// requests to HubSpot from now on.
+// await: `await published` waits until the topics show every thread as HubSpot has it,
+// `await requests N` for N requests to HubSpot from now on.
 func (r *troupe) await(_ *testscript.TestScript, args []string) error {
-	if len(args) != 2 {
-		return fmt.Errorf("want two arguments")
-	}
-	count, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
 	ctx := context.Background()
 	switch args[0] {
-	case "events":
-		return awaitEvents(ctx, r.brokers, r.prefix, count)
-	case "threads":
-		return await(ctx, args[1]+" threads", func() (bool, error) {
+	case "published":
+		return await(ctx, "the threads to be published", func() (bool, error) {
 			records, err := published(ctx, r.brokers, r.prefix)
-			return countThreads(records) >= count, err
+			report := oracle.Check(records, r.hubspot, oracle.Options{MustSee: patience})
+			return err == nil && report.Unsettled+report.Lost == 0, err
 		})
 	case "requests":
+		count, err := strconv.Atoi(strings.Join(args[1:], ""))
+		if err != nil {
+			return err
+		}
 		before := r.hubspot.Stats().Requests
 		return await(ctx, "requests", func() (bool, error) { return r.hubspot.Stats().Requests >= before+count, nil })
 	}
 	return fmt.Errorf("unknown")
-}
-
-func countThreads(records []*kgo.Record) int {
-	seen := map[string]bool{}
-	for _, r := range records {
-		if _, id, ok := strings.Cut(string(r.Key), ":"); ok {
-			if _, err := thread.ParseID(id); err == nil {
-				seen[id] = true
-			}
-		}
-	}
-	return len(seen)
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/threadcast/threadcast/internal/event"
 	"github.com/threadcast/threadcast/internal/hubspottest"
 	"github.com/threadcast/threadcast/internal/kafkatest"
 	"github.com/threadcast/threadcast/internal/thread"
@@ -221,24 +220,6 @@ func published(ctx context.Context, brokers []string, prefix string) ([]*kgo.Rec
 		all = append(all, records...)
 	}
 	return all, nil
-}
-
-// awaitEvents waits until the topics hold so many events, heartbeats not counted.
-func awaitEvents(ctx context.Context, brokers []string, prefix string, want int) error {
-	return await(ctx, fmt.Sprintf("%d events", want), func() (bool, error) {
-		records, err := published(ctx, brokers, prefix)
-		return countEvents(records) >= want, err
-	})
-}
-
-func countEvents(records []*kgo.Record) int {
-	n := 0
-	for _, r := range records {
-		if m, err := event.Decode(r.Value); err == nil && m.GetHeartbeat() == nil {
-			n++
-		}
-	}
-	return n
 }
 
 // sweeps are the moments at which the full lane began to read, as HubSpot saw it; all

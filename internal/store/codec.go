@@ -90,16 +90,18 @@ type threadRecord struct {
 	hash        uint64
 	observation uint64    // of its last revision, zero if none
 	changedAt   time.Time // sending of the reading that last changed it
+	oldSince    time.Time // see doubted; zero if no reading is in doubt
 	touched     []place   // by that revision
 	snapshot    []byte
 }
 
-const threadHeader = 8 + 8 + 8 + 2
+const threadHeader = 8 + 8 + 8 + 8 + 2
 
 func (r threadRecord) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, r.hash)
 	dst = binary.BigEndian.AppendUint64(dst, r.observation)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(unixMilli(r.changedAt)))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(unixMilli(r.oldSince)))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(r.touched)))
 	for _, p := range r.touched {
 		dst = appendPlace(dst, p)
@@ -115,8 +117,9 @@ func readThread(value []byte) (threadRecord, error) {
 		hash:        binary.BigEndian.Uint64(value),
 		observation: binary.BigEndian.Uint64(value[8:]),
 		changedAt:   fromUnixMilli(int64(binary.BigEndian.Uint64(value[16:]))),
+		oldSince:    fromUnixMilli(int64(binary.BigEndian.Uint64(value[24:]))),
 	}
-	places, rest, err := readPlaces(value[24:])
+	places, rest, err := readPlaces(value[32:])
 	r.touched, r.snapshot = places, rest
 	return r, err
 }

@@ -97,11 +97,6 @@ func (o *observation) take(tx *transaction, differing []thread.Item) error {
 // thread weighs one reading that differs, and saves it if it counts.
 func (o *observation) thread(tx *transaction, item thread.Item) error {
 	s := o.store
-	facts, err := s.cfg.Decode(item.Raw)
-	if err != nil {
-		o.problem(item.ID, err)
-		return nil
-	}
 	known, before, err := loadThread(tx, item.ID)
 	if err != nil {
 		return err
@@ -109,14 +104,36 @@ func (o *observation) thread(tx *transaction, item thread.Item) error {
 	if !before.Known() && s.threads.find(item.ID) != nil { // Invariant G9
 		return corrupt("thread", item.ID.String(), errLost)
 	}
+	facts, err := s.cfg.Decode(item.Raw)
+	if err != nil {
+		o.problem(item.ID, err)
+		return o.doubted(tx, item.ID, known, before)
+	}
 	if !o.place(&facts) && !before.Known() {
 		return nil
 	}
 	change := thread.Diff(before, facts, s.cfg.Kinds)
-	if !o.counts(item.ID, known, before, change) {
+	switch o.weigh(item.ID, known, before, change) {
+	case stale:
+		s.count(func(stats *Stats) { stats.Stale++ })
 		return nil
+	case overlaps:
+		o.reread(item.ID)
+		return o.doubted(tx, item.ID, known, before)
 	}
 	return o.save(tx, item, known, before, change)
+}
+
+// doubted keeps with the thread when it was last read as it is remembered. The lanes'
+// cycles go on meanwhile, so that after a restart their bound would be too late for
+// it: the reading in doubt may already have shown the new value.
+func (o *observation) doubted(tx *transaction, id thread.ID, known threadRecord, before thread.Snapshot) error {
+	if !before.Known() || !known.oldSince.IsZero() {
+		return nil
+	}
+	known.oldSince = o.lastRead(id, known, before)
+	key := threadKey(id)
+	return tx.Bucket(bucketThreads).Put(key, seal(key, known.append(nil)))
 }
 
 // place marks a thread of an inbox that is not among the configured ones.
@@ -129,23 +146,17 @@ func (o *observation) place(facts *thread.Facts) (inside bool) {
 	return false
 }
 
-// counts applies the order of evidence. A reading that makes no revision and comes
+// weigh applies the order of evidence. A reading that makes no revision and comes
 // late is ignored; one that makes a revision and is in doubt is asked again.
-func (o *observation) counts(id thread.ID, known threadRecord, before thread.Snapshot, change thread.Change) bool {
-	s := o.store
-	switch verdict := s.threads.find(id).judge(o.moment); {
-	case verdict == stale || verdict == overlaps && change.Kinds == 0:
-		s.count(func(stats *Stats) { stats.Stale++ })
-		return false
-	case verdict == overlaps:
-		o.reread(id)
-		return false
+func (o *observation) weigh(id thread.ID, known threadRecord, before thread.Snapshot, change thread.Change) verdict {
+	switch verdict := o.store.threads.find(id).judge(o.moment); {
+	case verdict == overlaps && change.Kinds == 0:
+		return stale
+	case verdict == overrides && before.Known() && change.Kinds != 0 && !o.page.Direct() && o.mayLag(known.changedAt):
+		return overlaps
+	default:
+		return verdict
 	}
-	if before.Known() && change.Kinds != 0 && !o.page.Direct() && o.mayLag(known.changedAt) {
-		o.reread(id)
-		return false
-	}
-	return true
 }
 
 // mayLag says whether a list asked now may still show a thread as it was before its
@@ -168,11 +179,11 @@ func (o *observation) save(tx *transaction, item thread.Item, known threadRecord
 	records, err := s.encoder.Revision(o.buffer[:0], before, after, change, window)
 	if err != nil {
 		o.problem(item.ID, err)
-		return nil
+		return o.doubted(tx, item.ID, known, before)
 	}
 	o.buffer = records
 	next := known
-	next.hash = item.Hash
+	next.hash, next.oldSince = item.Hash, time.Time{}
 	if change.Kinds != 0 || !before.Known() {
 		next.changedAt = s.wall.at(o.page.Sent.Mono)
 	}
@@ -266,16 +277,31 @@ func (o *observation) window(id thread.ID, known threadRecord, before thread.Sna
 	if !before.Known() {
 		return w
 	}
-	w.Initial = false
-	if at := s.threads.find(id); at != nil && at.sent != 0 {
-		w.Start = s.wall.at(s.evidence.mono(at.sent))
-		return w
-	}
-	w.Start = s.lanes[s.fullChain(before.Inbox)].Bound()
-	if w.Start.Before(known.changedAt) {
-		w.Start = known.changedAt
-	}
+	w.Initial, w.Start = false, o.lastReadLocked(id, known, before)
 	return w
+}
+
+// lastRead is when the last request was sent that is known to have shown the thread
+// as it is remembered.
+func (o *observation) lastRead(id thread.ID, known threadRecord, before thread.Snapshot) time.Time {
+	o.store.mu.Lock()
+	defer o.store.mu.Unlock()
+	return o.lastReadLocked(id, known, before)
+}
+
+func (o *observation) lastReadLocked(id thread.ID, known threadRecord, before thread.Snapshot) time.Time {
+	s := o.store
+	if at := s.threads.find(id); at != nil && at.sent != 0 {
+		return s.wall.at(s.evidence.mono(at.sent))
+	}
+	if !known.oldSince.IsZero() {
+		return known.oldSince
+	}
+	bound := s.lanes[s.fullChain(before.Inbox)].Bound()
+	if bound.Before(known.changedAt) {
+		return known.changedAt
+	}
+	return bound
 }
 
 // initial says whether the first full cycle is still on its way and the thread is

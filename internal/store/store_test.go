@@ -229,6 +229,52 @@ func TestWindowAfterRestartIsBoundedByCycles(t *testing.T) {
 	t.Fatal("no event of revision 2")
 }
 
+// A reading in doubt may already have shown the new value. If the process dies before
+// it is settled, the window must still begin with the last reading that counted, though
+// the lane's cycles have gone on.
+func TestWindowAfterRestartReachesBehindAReadingInDoubt(t *testing.T) {
+	cfg := config(t.TempDir())
+	s, err := store.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready(t, s)
+	cycle := func(s *store.Store, sent time.Duration, status string) thread.Outcome {
+		t.Helper()
+		state := thread.LaneState{Cycles: uint64(sent / time.Second), CycleStart: epoch.Add(sent), PreviousStart: epoch.Add(sent - time.Second)}
+		outcome, err := s.Observe(page(thread.LaneFull, sent, sent+time.Millisecond, item(1, raw{Status: status})), &state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outcome
+	}
+	cycle(s, 10*time.Second, "OPEN")
+	cycle(s, 11*time.Second, "OPEN")
+	for sent := 12 * time.Second; sent < 16*time.Second; sent += time.Second {
+		if outcome := cycle(s, sent, "CLOSED"); len(outcome.Reread) != 1 {
+			t.Fatalf("a list reading %v after the last change: %+v, want a reread", sent, outcome)
+		}
+	}
+	if err := s.Close(); err != nil { // and the GET was never made
+		t.Fatal(err)
+	}
+	s = open(t, cfg)
+	cycle(s, 5*time.Minute, "CLOSED")
+	for _, e := range pending(t, s) {
+		if e.EventID == "4711.1.1.2.2" {
+			m, err := event.Decode(e.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.WindowStart.AsTime(); !got.Equal(epoch.Add(11 * time.Second)) {
+				t.Errorf("window starts at %v, want %v", got, epoch.Add(11*time.Second))
+			}
+			return
+		}
+	}
+	t.Fatal("no event of revision 2")
+}
+
 func TestOrderOfEvidence(t *testing.T) {
 	open1, closed1 := item(1, raw{Status: "OPEN"}), item(1, raw{Status: "CLOSED"})
 	messaged := item(1, raw{Status: "OPEN", Message: epoch})
