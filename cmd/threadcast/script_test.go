@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/threadcast/threadcast/internal/event"
 	"github.com/threadcast/threadcast/internal/hubspottest"
 	"github.com/threadcast/threadcast/internal/kafkatest"
 	"github.com/threadcast/threadcast/internal/oracle"
@@ -258,22 +260,27 @@ func (r *troupe) repartition(count int32) error {
 	})
 }
 
-// await: `await published` waits until the topics show every thread as HubSpot has it,
-// `await requests N` for N requests to HubSpot from now on.
+// await: `await published [GENERATION]` waits until the topics show every thread as
+// HubSpot has it, in this generation, `await requests N` for N requests to HubSpot from
+// now on.
 func (r *troupe) await(_ *testscript.TestScript, args []string) error {
 	ctx := context.Background()
+	count, err := strconv.Atoi(cmp.Or(strings.Join(args[1:], ""), "1"))
+	if err != nil {
+		return err
+	}
 	switch args[0] {
 	case "published":
 		return await(ctx, "the threads to be published", func() (bool, error) {
 			records, err := published(ctx, r.brokers, r.prefix)
+			records = slices.DeleteFunc(records, func(record *kgo.Record) bool {
+				m, err := event.Decode(record.Value)
+				return err != nil || int(m.Generation) != count
+			})
 			report := oracle.Check(records, r.hubspot, oracle.Options{MustSee: patience})
 			return err == nil && report.Unsettled+report.Lost == 0, err
 		})
 	case "requests":
-		count, err := strconv.Atoi(strings.Join(args[1:], ""))
-		if err != nil {
-			return err
-		}
 		before := r.hubspot.Stats().Requests
 		return await(ctx, "requests", func() (bool, error) { return r.hubspot.Stats().Requests >= before+count, nil })
 	}

@@ -36,7 +36,7 @@ func mayImport() map[string][]string {
 		"internal/tidy":        {},
 		"internal/tools":       {},
 		"proto":                {},
-		"cmd/threadcast":       {"internal/config", "internal/pipeline", "internal/telemetry", "internal/event", "internal/broker"},
+		"cmd/threadcast":       {"internal/config", "internal/pipeline", "internal/telemetry", "internal/event", "internal/broker", "internal/thread", protoPackage},
 		"cmd/demo":             {all},
 	}
 }

@@ -148,7 +148,7 @@ var File_threadcast_v1_quarantined_record_proto protoreflect.FileDescriptor
 
 const file_threadcast_v1_quarantined_record_proto_rawDesc = "" +
 	"\n" +
-	"&threadcast/v1/quarantined_record.proto\x12\rthreadcast.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"threadcast/v1/thread_changes.proto\"\x99\x03\n" +
+	"&threadcast/v1/quarantined_record.proto\x12\rthreadcast.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"threadcast/v1/thread_changes.proto\"\x9b\x03\n" +
 	"\x11QuarantinedRecord\x123\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f2\r^[0-9]{1,20}$R\taccountId\x12'\n" +
@@ -160,8 +160,9 @@ const file_threadcast_v1_quarantined_record_proto_rawDesc = "" +
 	"\xbaH\ar\x05 \x01(\xc0\x02R\x06reason\x12 \n" +
 	"\x06detail\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\xc0\x02R\x06detail\x12\x1a\n" +
 	"\x03raw\x18\x06 \x01(\fB\b\xbaH\x05z\x03\x18\x80`R\x03raw\x12\x19\n" +
-	"\braw_size\x18\a \x01(\x04R\arawSize\x121\n" +
-	"\x04lane\x18\b \x01(\x0e2\x13.threadcast.v1.LaneB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04lane\x12C\n" +
+	"\braw_size\x18\a \x01(\x04R\arawSize\x123\n" +
+	"\x04lane\x18\b \x01(\x0e2\x13.threadcast.v1.LaneB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04lane\x12C\n" +
 	"\vobserved_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"observedAtBW\n" +
 	"\x10io.threadcast.v1P\x01ZAgithub.com/threadcast/threadcast/proto/threadcast/v1;threadcastv1b\x06proto3"
