@@ -185,7 +185,7 @@ func (v jsonView) show(r reading) {
 		fields["delay_ms"] = delay.Milliseconds()
 		fields["mutation"] = r.cause.Sequence
 	}
-	if whole, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(r.event); err == nil {
+	if whole, err := (protojson.MarshalOptions{UseProtoNames: true}).Marshal(r.event); err == nil {
 		fields["event"] = json.RawMessage(whole)
 	}
 	v.print("event", fields)
