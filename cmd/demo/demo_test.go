@@ -90,7 +90,7 @@ func TestDemoForMachines(t *testing.T) {
 		if _, known := object["delay_ms"].(float64); known && kind == "event" {
 			delays++
 		}
-		if whole, ok := object["event"].(map[string]any); kind == "event" && (!ok || whole["threadId"] != object["thread_id"]) {
+		if whole, ok := object["event"].(map[string]any); kind == "event" && (!ok || whole["thread_id"] != object["thread_id"]) {
 			t.Errorf("event without itself: %v", object)
 		}
 	}
