@@ -133,18 +133,14 @@ func (s *Store) Topics() map[string]int32 {
 // Pending returns up to limit entries of a partition that are not acknowledged and
 // have a number above after, ascending. One goroutine calls it and Acknowledge.
 func (s *Store) Pending(p event.Partition, after uint64, limit int) (entries []event.Entry, err error) {
-	at, count, acked, ok := s.unacknowledged(p)
+	w, ok := s.waiting(p)
 	if !ok {
 		return nil, fmt.Errorf("pending of %s/%d: no such partition in the state", p.Topic, p.Number)
 	}
 	err = s.view(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(bucketOutbox).Cursor()
-		for key, sealed := cursor.Seek(entryKey(at, after+1)); key != nil && len(entries) < limit; key, sealed = cursor.Next() {
-			if readPlace(key) != at {
-				return nil
-			}
-			number := binary.BigEndian.Uint64(key[placeSize:])
-			if acked[number] {
+		for key, sealed := cursor.Seek(entryKey(w.at, after+1)); w.holds(key) && len(entries) < limit; key, sealed = cursor.Next() {
+			if w.acked[entryNumber(key)] {
 				continue
 			}
 			entry, err := s.entry(key, sealed)
@@ -155,7 +151,7 @@ func (s *Store) Pending(p event.Partition, after uint64, limit int) (entries []e
 		}
 		return nil
 	})
-	if err == nil && after == 0 && limit > 0 && len(entries) == 0 && count > 0 { // Invariant G9
+	if err == nil && after == 0 && limit > 0 && len(entries) == 0 && w.count > 0 { // Invariant G9
 		return nil, corrupt("outbox of", fmt.Sprintf("%s/%d", p.Topic, p.Number), errLost)
 	}
 	return entries, err
@@ -165,13 +161,14 @@ func (s *Store) Pending(p event.Partition, after uint64, limit int) (entries []e
 // is none.
 func (s *Store) Oldest() (oldest time.Time, err error) {
 	for _, p := range s.Session().Partitions {
-		at, _, acked, _ := s.unacknowledged(p.Partition)
+		w, _ := s.waiting(p.Partition)
 		err = s.view(func(tx *bbolt.Tx) error {
 			cursor := tx.Bucket(bucketOutbox).Cursor()
-			key, sealed := cursor.Seek(placeKey(at))
-			for ; key != nil && readPlace(key) == at && acked[binary.BigEndian.Uint64(key[placeSize:])]; key, sealed = cursor.Next() {
+			key, sealed := cursor.Seek(placeKey(w.at))
+			for w.holds(key) && w.acked[entryNumber(key)] {
+				key, sealed = cursor.Next()
 			}
-			if key == nil || readPlace(key) != at {
+			if !w.holds(key) {
 				return nil
 			}
 			entry, err := s.entry(key, sealed)
@@ -187,16 +184,33 @@ func (s *Store) Oldest() (oldest time.Time, err error) {
 	return oldest, nil
 }
 
-func (s *Store) unacknowledged(p event.Partition) (at place, count int, acked map[uint64]bool, ok bool) {
+// waiting is what memory knows of a partition's entries. A commit is in the file a
+// moment before it is here; what it appended counts from then on only, so that an entry
+// is never handed out before it can be acknowledged.
+type waiting struct {
+	at    place
+	next  uint64
+	count int
+	acked map[uint64]bool
+}
+
+func (s *Store) waiting(p event.Partition) (waiting, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at = place{s.topics[p.Topic].Number, p.Number}
+	at := place{s.topics[p.Topic].Number, p.Number}
 	state, ok := s.partitions[at]
 	if !ok {
-		return at, 0, nil, false
+		return waiting{}, false
 	}
-	return at, state.pending, maps.Clone(state.acked), true
+	return waiting{at, state.Next, state.pending, maps.Clone(state.acked)}, true
 }
+
+// holds says whether a key of the outbox is one of the partition's.
+func (w waiting) holds(key []byte) bool {
+	return key != nil && readPlace(key) == w.at && entryNumber(key) < w.next
+}
+
+func entryNumber(key []byte) uint64 { return binary.BigEndian.Uint64(key[placeSize:]) }
 
 // entry copies what it returns: the file's pages change after the transaction.
 func (s *Store) entry(key, sealed []byte) (event.Entry, error) {
@@ -209,7 +223,7 @@ func (s *Store) entry(key, sealed []byte) (event.Entry, error) {
 		return event.Entry{}, corrupt("outbox entry", fmt.Sprintf("%x", key), err)
 	}
 	entry := event.Entry{
-		Number: binary.BigEndian.Uint64(key[placeSize:]), Observation: record.observation,
+		Number: entryNumber(key), Observation: record.observation,
 		PreviousObservation: record.previous, ObservedAt: record.observedAt, EventID: record.eventID,
 		Key: record.key, Value: record.value,
 	}

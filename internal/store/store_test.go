@@ -585,3 +585,41 @@ func crash(t *testing.T, cfg store.Config) store.Config {
 	}
 	return cfg
 }
+
+// An entry is handed out only once it can be acknowledged, however soon after the
+// commit that appended it.
+func TestEntriesAreAcknowledgedWhileOthersAreAppended(t *testing.T) {
+	s := open(t, config(t.TempDir()))
+	p := s.Session().Partitions[6].Partition
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range thread.ID(150) {
+			sent := time.Duration(i) * time.Second
+			if _, err := s.Observe(page(thread.LaneFull, sent, sent+1, item(i+1, raw{Status: "OPEN"})), nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	var last event.Position
+	for appending := true; appending; {
+		select {
+		case <-done:
+			appending = false
+		default:
+		}
+		entries, err := s.Pending(p, 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			last = event.Position{Entry: e.Number, Offset: int64(e.Number), EventID: e.EventID, Events: e.Number}
+			if err := s.Acknowledge(event.Ack{Partition: p, Entries: []uint64{e.Number}, Position: last}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if rest, err := s.Pending(p, 0, 1); err != nil || len(rest) != 0 || last.Entry == 0 {
+		t.Errorf("%d entries are left, %v; the last acknowledged was %d", len(rest), err, last.Entry)
+	}
+}
