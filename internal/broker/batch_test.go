@@ -267,26 +267,6 @@ func FuzzDecodeBatches(f *testing.F) {
 	})
 }
 
-func TestPartitionIsThatOfTheJavaClient(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4))
-	hasher := kgo.KafkaHasher(murmur2)
-	reference := kgo.StickyKeyPartitioner(nil).ForTopic("topic")
-	for range 20_000 {
-		key := make([]byte, 1+random.IntN(40))
-		for i := range key {
-			key[i] = byte(random.Uint32())
-		}
-		n := 1 + random.IntN(100)
-		got := Partition(key, n)
-		if want := reference.Partition(&kgo.Record{Key: key}, n); int(got) != want {
-			t.Fatalf("key %x of %d partitions: got %d, want %d", key, n, got, want)
-		}
-		if want := hasher(key, n); int(got) != want {
-			t.Fatalf("key %x of %d partitions: got %d, KafkaHasher %d", key, n, got, want)
-		}
-	}
-}
-
 func TestNextSequence(t *testing.T) {
 	for _, c := range []struct{ from, n, want int32 }{
 		{0, 1, 1}, {5, 7, 12}, {math.MaxInt32, 1, 0}, {math.MaxInt32 - 1, 3, 1}, {math.MaxInt32, 0, math.MaxInt32},
