@@ -10,7 +10,7 @@ import (
 )
 
 func (p *program) configCommand() *cobra.Command {
-	print := &cobra.Command{
+	inForce := &cobra.Command{
 		Use:   "print",
 		Short: "Print the configuration that is in force, defaults and environment included",
 		Args:  cobra.NoArgs,
@@ -39,5 +39,5 @@ func (p *program) configCommand() *cobra.Command {
 		},
 	}
 	example.Flags().BoolVar(&least, "least", false, "only what must be there")
-	return group("config", "The configuration itself", print, example)
+	return group("config", "The configuration itself", inForce, example)
 }

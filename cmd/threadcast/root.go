@@ -65,13 +65,12 @@ func topic(root *cobra.Command, args []string) error {
 func understood(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
 			var already *usageError
-			if err := check(cmd, args); err != nil && !errors.As(err, &already) {
-				return usage(cmd, "%w", err)
-			} else if err != nil {
+			if err == nil || errors.As(err, &already) {
 				return err
 			}
-			return nil
+			return usage(cmd, "%w", err)
 		}
 	}
 	for _, child := range cmd.Commands() {

@@ -10,22 +10,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/threadcast/threadcast/internal/event"
 	"github.com/threadcast/threadcast/internal/hubspottest"
 	"github.com/threadcast/threadcast/internal/kafkatest"
-	"github.com/threadcast/threadcast/internal/oracle"
 )
 
 // TestScripts plays each behaviour that an operator can notice. Beside the commands of
@@ -246,18 +242,38 @@ func (r *troupe) repartition(count int32) error {
 	if _, err := remove.RequestWith(ctx, client); err != nil {
 		return err
 	}
-	return await(ctx, "the topics to be recreated", func() (bool, error) { // a real broker deletes in the background
-		answer, err := create.RequestWith(ctx, client)
-		if err != nil {
+	// A real broker deletes in the background and tells of it late.
+	return await(ctx, "the topics to be recreated", func() (bool, error) {
+		if _, err := create.RequestWith(ctx, client); err != nil {
 			return false, err
 		}
-		for _, topic := range answer.Topics {
-			if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+		return partitioned(ctx, client, topics(r.prefix), int(count))
+	})
+}
+
+// partitioned says whether each topic has so many partitions, with leaders.
+func partitioned(ctx context.Context, client *kgo.Client, names []string, count int) (bool, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		request.Topics = append(request.Topics, topic)
+	}
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return false, err
+	}
+	for _, topic := range answer.Topics {
+		if topic.ErrorCode != 0 || len(topic.Partitions) != count {
+			return false, nil
+		}
+		for _, partition := range topic.Partitions {
+			if partition.ErrorCode != 0 {
 				return false, nil
 			}
 		}
-		return true, nil
-	})
+	}
+	return true, nil
 }
 
 // await: `await published [GENERATION]` waits until the topics show every thread as
@@ -271,15 +287,7 @@ func (r *troupe) await(_ *testscript.TestScript, args []string) error {
 	}
 	switch args[0] {
 	case "published":
-		return await(ctx, "the threads to be published", func() (bool, error) {
-			records, err := published(ctx, r.brokers, r.prefix)
-			records = slices.DeleteFunc(records, func(record *kgo.Record) bool {
-				m, err := event.Decode(record.Value)
-				return err != nil || int(m.Generation) != count
-			})
-			report := oracle.Check(records, r.hubspot, oracle.Options{MustSee: patience})
-			return err == nil && report.Unsettled+report.Lost == 0, err
-		})
+		return awaitPublished(ctx, r.brokers, r.prefix, uint32(count), r.hubspot)
 	case "requests":
 		before := r.hubspot.Stats().Requests
 		return await(ctx, "requests", func() (bool, error) { return r.hubspot.Stats().Requests >= before+count, nil })

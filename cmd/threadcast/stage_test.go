@@ -21,8 +21,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/threadcast/threadcast/internal/event"
 	"github.com/threadcast/threadcast/internal/hubspottest"
 	"github.com/threadcast/threadcast/internal/kafkatest"
+	"github.com/threadcast/threadcast/internal/oracle"
 	"github.com/threadcast/threadcast/internal/thread"
 )
 
@@ -48,11 +50,15 @@ func newAccount(threads int) *hubspottest.Server {
 	server := hubspottest.New(hubspottest.Config{
 		Account:    strconv.FormatUint(1+rand.Uint64N(1<<40), 10),
 		RequestLog: 1_000_000,
-		// As much as no account has: tests wait for nothing but the service itself.
-		Behaviour: hubspottest.Behaviour{Limits: hubspottest.Limits{Burst: 2000, Secondly: 1000, Daily: 100_000_000}},
+		Behaviour:  hubspottest.Behaviour{Limits: plenty()},
 	})
 	server.Populate(hubspottest.Population{Threads: threads, Seed: 1, OpenShare: 0.3})
 	return server
+}
+
+// plenty is more than any account has: tests wait for nothing but the service itself.
+func plenty() hubspottest.Limits {
+	return hubspottest.Limits{Burst: 2000, Secondly: 1000, Daily: 100_000_000}
 }
 
 // newStage sets the stage, but starts nothing of ours. The lanes are as fast as they
@@ -220,6 +226,21 @@ func published(ctx context.Context, brokers []string, prefix string) ([]*kgo.Rec
 		all = append(all, records...)
 	}
 	return all, nil
+}
+
+// awaitPublished waits until the events of a generation show every thread as HubSpot
+// has it.
+func awaitPublished(ctx context.Context, brokers []string, prefix string, generation uint32, server *hubspottest.Server) error {
+	now := time.Now() // what was before need not be there
+	return await(ctx, "the threads to be published", func() (bool, error) {
+		records, err := published(ctx, brokers, prefix)
+		records = slices.DeleteFunc(records, func(record *kgo.Record) bool {
+			m, err := event.Decode(record.Value)
+			return err != nil || m.Generation != generation
+		})
+		report := oracle.Check(records, server, oracle.Options{From: now, MustSee: patience})
+		return err == nil && report.Unsettled+report.Lost == 0, err
+	})
 }
 
 // sweeps are the moments at which the full lane began to read, as HubSpot saw it; all

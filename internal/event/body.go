@@ -94,6 +94,15 @@ func (r *Revision) assignment() *threadcastv1.AssignmentChanged {
 	return body
 }
 
+// closureLasted bounds how long a thread was open or closed. A status that is neither
+// hides when that began.
+func (r *Revision) closureLasted() *threadcastv1.DurationBounds {
+	if r.Before.Status == thread.StatusUnknown {
+		return nil
+	}
+	return r.lasted(r.Before.StatusSince, r.After.StatusSince)
+}
+
 func (r *Revision) closure() *threadcastv1.ClosureChanged {
 	before, after := r.Before, r.After
 	body := &threadcastv1.ClosureChanged{
@@ -102,13 +111,13 @@ func (r *Revision) closure() *threadcastv1.ClosureChanged {
 	switch {
 	case before.Closed() && !after.Closed():
 		body.Action = threadcastv1.ClosureAction_CLOSURE_ACTION_REOPENED
-		body.TimeClosed = r.lasted(before.StatusSince, after.StatusSince)
+		body.TimeClosed = r.closureLasted()
 	case after.Reopenings > before.Reopenings && before.Known():
 		body.Action = threadcastv1.ClosureAction_CLOSURE_ACTION_RECLOSED
 	default:
 		body.Action = threadcastv1.ClosureAction_CLOSURE_ACTION_CLOSED
 		if before.Known() && !before.Closed() {
-			body.TimeOpen = r.lasted(before.StatusSince, after.StatusSince)
+			body.TimeOpen = r.closureLasted()
 		}
 	}
 	return body

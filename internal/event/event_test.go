@@ -283,6 +283,10 @@ func TestBodiesBySituation(t *testing.T) {
 	closed.Status, closed.StatusText, closed.ClosedAt = thread.StatusClosed, "CLOSED", epoch.Add(time.Hour)
 	reclosed := closed
 	reclosed.ClosedAt = epoch.Add(150 * time.Minute)
+	pending := closed
+	pending.Status, pending.StatusText = thread.StatusUnknown, "PENDING"
+	timeless := closed
+	timeless.ClosedAt = time.Time{}
 	assigned, reassigned := open, open
 	assigned.AssignedTo, reassigned.AssignedTo = "A-1", "A-2"
 
@@ -300,6 +304,10 @@ func TestBodiesBySituation(t *testing.T) {
 			`action:CLOSURE_ACTION_REOPENED previous_closed_at:{seconds:1788872400} time_closed:{at_least:{} at_most:{seconds:60}} reopenings:1`},
 		{"reclosed", []thread.Facts{closed, closed, reclosed}, thread.KindClosure,
 			`action:CLOSURE_ACTION_RECLOSED closed_at:{seconds:1788877800} previous_closed_at:{seconds:1788872400} reopenings:1`},
+		{"reopened after a status that is neither", []thread.Facts{closed, pending, open}, thread.KindClosure,
+			`action:CLOSURE_ACTION_REOPENED previous_closed_at:{seconds:1788872400} reopenings:1`},
+		{"the time of a closure becomes known", []thread.Facts{open, timeless, closed}, thread.KindClosure,
+			`action:CLOSURE_ACTION_CLOSED closed_at:{seconds:1788872400}`},
 		{"assigned", []thread.Facts{open, assigned}, thread.KindAssignment,
 			`action:ASSIGNMENT_ACTION_ASSIGNED to:{kind:ACTOR_KIND_AGENT id:"A-1"} held:{at_least:{seconds:3540} at_most:{seconds:3660}} assignments:1`},
 		{"reassigned", []thread.Facts{assigned, reassigned}, thread.KindAssignment,

@@ -110,7 +110,7 @@ func (c *Client) acquire(ctx context.Context, priority quota.Priority) (*quota.T
 		wait, changed, err := governor.Try(ticket, quota.Moment(c.config.Clock()))
 		if err != nil {
 			governor.Leave(ticket)
-			return nil, err
+			return nil, fmt.Errorf("count a call: %w: %w", thread.ErrState, err)
 		}
 		if wait == 0 {
 			return ticket, nil

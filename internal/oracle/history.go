@@ -202,8 +202,11 @@ func (c *checker) complete(h *history, i int) {
 		c.fault(&c.report.Lost, "thread %s: revision %d names kind %s, whose event is nowhere", h.key.id, r.number, kind)
 	}
 	due := r.before.differing(r.after)
-	if r.number == 1 {
+	switch {
+	case r.event.Before == nil:
 		due = r.after.facets()
+	case r.number == 1: // known silently: the change comes with all that there is
+		due |= r.after.facets()
 	}
 	if r.after[thread.KindClosure] == nil || r.before[thread.KindClosure] == nil && r.event.Before != nil {
 		due = due&^closure | named&closure // nobody knows whether it is closed

@@ -231,15 +231,30 @@ func (a *account) health() telemetry.Health {
 	if a.state != stateRunning {
 		return h
 	}
-	h.Ready, h.Reason = a.publisher.ready()
+	reading, waiting := a.sweep.ready()
+	writing, trouble := a.publisher.ready()
+	h.Ready, h.Reason = reading && writing, trouble
 	if h.Reason == "" {
-		h.Reason = a.sweep.waiting()
+		h.Reason = waiting
 	}
 	return h
 }
 
 // retryEvery is the pace at which an upstream that is away is looked for.
 const retryEvery = 2 * time.Second
+
+// patiently repeats what fails only for now: a full disk.
+func patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !errors.Is(err, thread.ErrTemporary) {
+			return err
+		}
+		if err := pause(ctx, retryEvery); err != nil {
+			return err
+		}
+	}
+}
 
 // pause waits, unless the context ends first.
 func pause(ctx context.Context, d time.Duration) error {

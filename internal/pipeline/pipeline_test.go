@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -453,6 +454,33 @@ func TestNonsenseFromHubSpotLosesNothing(t *testing.T) {
 			f.published(3)
 			r.drain()
 		})
+	}
+}
+
+func TestNonsenseAtTheStartIsWaitedOut(t *testing.T) {
+	f := setup(t)
+	f.hubspot.Open(hubspottest.Opening{})
+	f.hubspot.Set(func(b *hubspottest.Behaviour) {
+		b.Fault = hubspottest.On("account", hubspottest.Times(4, hubspottest.JSON("{}")))
+	})
+	f.start().drainOnce(2)
+}
+
+// A first signal ends the service soon, even if Kafka answers nothing at all.
+func TestDrainDoesNotWaitForASilentKafka(t *testing.T) {
+	f := setup(t)
+	f.hubspot.Open(hubspottest.Opening{})
+	f.start().drainOnce(2)
+	silent := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	r := f.start(func(o *pipeline.Options) { o.Dial = silent })
+	f.until("the account reads", func() bool { return strings.Count(f.logs.String(), "HubSpot account found") == 2 })
+	began := time.Now()
+	r.drain()
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("draining took %v", took)
 	}
 }
 

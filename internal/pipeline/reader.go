@@ -23,8 +23,9 @@ type reader struct {
 	sweep   *sweep.Sweep
 	read    atomic.Bool // a page was taken in by this process
 
-	mu     sync.Mutex
-	reason string // why nothing is read, empty if it is
+	mu      sync.Mutex
+	reason  string // why nothing is read, empty if it is
+	trouble string // why the last page could not be stored, empty if it was
 }
 
 func newReader(a *account) *reader {
@@ -42,6 +43,9 @@ func newReader(a *account) *reader {
 // that is refused later is waited for, if it can change.
 func (r *reader) run(ctx context.Context) error {
 	if err := r.identify(ctx); err != nil {
+		return err
+	}
+	if err := r.recollect(ctx); err != nil {
 		return err
 	}
 	r.waitFor("waiting for Kafka to tell the topics' partitions")
@@ -64,7 +68,11 @@ func (r *reader) run(ctx context.Context) error {
 // identify binds the state to HubSpot's account, and refuses a token of another one.
 func (r *reader) identify(ctx context.Context) error {
 	a := r.account
-	told, err := a.source.Account(ctx)
+	var told hubspot.Account
+	err := r.insist(ctx, func() (err error) {
+		told, err = a.source.Account(ctx)
+		return err
+	})
 	id := told.ID
 	switch {
 	case err == nil:
@@ -82,13 +90,44 @@ func (r *reader) identify(ctx context.Context) error {
 		return &Failure{CodeConfig, fmt.Errorf("the token belongs to account %s, accounts.%s.hubspot.account_id says %s: correct one of them", id, a.cfg.Label, want)}
 	}
 	fresh := a.store.Account() == ""
-	if err := a.store.Bind(id); err != nil {
+	if err := patiently(ctx, func() error { return a.store.Bind(id) }); err != nil {
 		return err
 	}
 	if fresh {
 		close(a.publisher.bound)
 	}
 	a.logger.Info("HubSpot account found", "account_id", id, "location", told.TimeZone)
+	return nil
+}
+
+// insist repeats a question to HubSpot until it is answered, or refused in a way that
+// only a person can mend.
+func (r *reader) insist(ctx context.Context, ask func() error) error {
+	for {
+		err := ask()
+		broken := errors.Is(err, thread.ErrState) && !errors.Is(err, thread.ErrTemporary)
+		if err == nil || ctx.Err() != nil || broken || errors.Is(err, thread.ErrRefused) || untold(err) {
+			return err
+		}
+		r.account.logger.Warn("HubSpot gives no usable answer, asking again", "wait", refusedPause, "err", err)
+		if err := pause(ctx, refusedPause); err != nil {
+			return err
+		}
+	}
+}
+
+// recollect asks for a page before a saved position is looked at: which version of the
+// API answers, and which page size it takes, decides whether the position can be used.
+func (r *reader) recollect(ctx context.Context) error {
+	for _, chain := range append([]string{""}, r.account.cfg.HubSpot.Inboxes...) {
+		if r.Lane(thread.LaneFull, chain).Cursor == "" {
+			continue
+		}
+		return r.insist(ctx, func() error {
+			_, err := r.account.source.List(ctx, thread.Query{Lane: thread.LaneFull, Chain: chain, OnSend: func(thread.Instant) {}})
+			return err
+		})
+	}
 	return nil
 }
 
@@ -152,8 +191,8 @@ const refusedPause = 5 * time.Second
 func (r *reader) Observe(page thread.Page, state *thread.LaneState) (thread.Outcome, error) {
 	began := r.account.clock()
 	outcome, err := r.account.store.Observe(page, state)
+	r.storing(err)
 	if err != nil {
-		r.account.metrics.StoreError()
 		return outcome, err
 	}
 	r.read.Store(true)
@@ -164,6 +203,18 @@ func (r *reader) Observe(page thread.Page, state *thread.LaneState) (thread.Outc
 		r.account.metrics.Commit(r.account.clock().Mono - began.Mono)
 	}
 	return outcome, nil
+}
+
+// storing notes whether pages can be stored.
+func (r *reader) storing(err error) {
+	trouble := ""
+	if err != nil {
+		r.account.metrics.StoreError()
+		trouble = err.Error()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble = trouble
 }
 
 // Lane is how far a chain of a lane has come.
@@ -179,8 +230,12 @@ func (r *reader) waitFor(reason string) {
 	r.reason = reason
 }
 
-func (r *reader) waiting() string {
+// ready says whether what HubSpot tells is stored, and if not, or not yet, why.
+func (r *reader) ready() (bool, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.reason
+	if r.trouble != "" {
+		return false, r.trouble
+	}
+	return true, r.reason
 }

@@ -47,7 +47,8 @@ func (w *writer) run(ctx context.Context) error {
 	if err != nil || cluster == "" {
 		return err
 	}
-	if err := w.account.store.SetTopics(topics.partitions); err != nil {
+	err = patiently(ctx, func() error { return w.account.store.SetTopics(topics.partitions) })
+	if err != nil {
 		return err
 	}
 	close(w.placed)
@@ -81,30 +82,49 @@ func (w *writer) await(ctx context.Context, ch <-chan struct{}) bool {
 // connect looks for the cluster and its topics until both are there. An empty cluster
 // without an error means that the account was drained before.
 func (w *writer) connect(ctx context.Context) (cluster string, t topics, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-w.drained:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for {
 		cluster, t, err = w.look(ctx)
 		var final *Failure
-		if err == nil || errors.As(err, &final) || ctx.Err() != nil {
+		if err == nil || errors.As(err, &final) {
 			for _, warning := range t.warnings {
 				w.account.logger.Warn(warning)
 			}
 			return cluster, t, err
 		}
-		w.mu.Lock()
-		fresh := w.trouble != err.Error()
-		w.trouble = broker.Sentence(err)
-		w.mu.Unlock()
-		if fresh {
+		if ctx.Err() == nil && w.troubled(broker.Sentence(err)) {
 			w.account.logger.Warn("Kafka is not ready, waiting for it", "err", err, "remedy", broker.Sentence(err))
 		}
-		select {
-		case <-w.drained:
-			return "", t, nil
-		default:
-		}
 		if err := pause(ctx, retryEvery); err != nil {
-			return "", t, err
+			return "", t, w.unlessDrained(err)
 		}
+	}
+}
+
+// troubled notes why Kafka is not ready, and tells whether that is news.
+func (w *writer) troubled(sentence string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	news := w.trouble != sentence
+	w.trouble = sentence
+	return news
+}
+
+// unlessDrained is no error if there is nothing to publish for any more.
+func (w *writer) unlessDrained(err error) error {
+	select {
+	case <-w.drained:
+		return nil
+	default:
+		return err
 	}
 }
 

@@ -30,7 +30,7 @@ type PartitionState struct {
 
 // State tells what is going on.
 func (m *Machine) State(now thread.Instant) State {
-	s := State{Phase: stageNames[m.stage], Producer: m.producer, Ready: m.stage == running && m.stopped == nil, Reason: m.trouble()}
+	s := State{Phase: stageNames[m.stage], Producer: m.producer, Ready: m.stage == running && m.stopped == nil && m.paused.reason == "" && m.flushFail == "", Reason: m.trouble()}
 	for _, p := range m.partitions {
 		state := PartitionState{
 			Partition: p.Partition, Position: p.position, InFlight: p.flight != nil, Waiting: len(p.queue), More: p.more,

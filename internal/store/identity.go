@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -37,13 +38,15 @@ type identity struct {
 const openTimeout = time.Second
 
 func (s *Store) open() error {
+	var calls map[string][]byte
 	if s.cfg.Discard {
+		calls = callsOf(s.Path())
 		if err := s.setAside(); err != nil {
 			return err
 		}
 	}
 	if _, err := os.Stat(s.Path()); errors.Is(err, os.ErrNotExist) {
-		if err := s.create(); err != nil {
+		if err := s.create(calls); err != nil {
 			return fmt.Errorf("create: %w", err)
 		}
 	}
@@ -86,9 +89,34 @@ func (s *Store) setAside() error {
 	return nil
 }
 
+// callsOf are the calls of each day that a state has counted. They were made, whatever
+// becomes of the state; one that cannot be read tells none.
+func callsOf(path string) map[string][]byte {
+	calls := map[string][]byte{}
+	if checkMeta(path) != nil {
+		return calls
+	}
+	db, err := openFile(path)
+	if err != nil {
+		return calls
+	}
+	defer db.Close()
+	_ = guarded(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			return tx.Bucket(bucketQuota).ForEach(func(day, sealed []byte) error {
+				if _, err := open(day, sealed); err == nil {
+					calls[string(day)] = slices.Clone(sealed)
+				}
+				return nil
+			})
+		})
+	})
+	return calls
+}
+
 // create writes a whole file beside and gives it its name, so that a crash never
 // leaves half a state.
-func (s *Store) create() error {
+func (s *Store) create(calls map[string][]byte) error {
 	part := s.Path() + ".part"
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -97,7 +125,17 @@ func (s *Store) create() error {
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error { return initialise(tx, s.cfg) })
+	err = db.Update(func(tx *bbolt.Tx) error {
+		if err := initialise(tx, s.cfg); err != nil {
+			return err
+		}
+		for day, sealed := range calls {
+			if err := tx.Bucket(bucketQuota).Put([]byte(day), sealed); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
@@ -161,7 +199,7 @@ func (s *Store) load() error {
 			}
 		}
 		for _, part := range []func(*bbolt.Tx) error{
-			s.loadIdentity, s.loadTopics, s.loadPartitions, s.loadLanes, s.loadThreads, s.countOutbox,
+			s.loadIdentity, s.loadTopics, s.loadPartitions, s.loadLanes, s.loadQuota, s.loadThreads, s.countOutbox,
 		} {
 			if err := part(tx); err != nil {
 				return err
@@ -195,6 +233,17 @@ func (s *Store) loadIdentity(tx *bbolt.Tx) error {
 func (s *Store) encode() (err error) {
 	s.encoder, err = event.NewEncoder(s.identity.Account, s.identity.Generation)
 	return err
+}
+
+// loadQuota only checks: the values are read when calls are reserved, and one that is
+// damaged must not stop the reading unnoticed then.
+func (s *Store) loadQuota(tx *bbolt.Tx) error {
+	return tx.Bucket(bucketQuota).ForEach(func(day, sealed []byte) error {
+		if value, err := open(day, sealed); err != nil || len(value) != 8 {
+			return corrupt("calls of", string(day), errChecksum)
+		}
+		return nil
+	})
 }
 
 func (s *Store) loadThreads(tx *bbolt.Tx) error {

@@ -34,7 +34,7 @@ func (s *Store) Observe(page thread.Page, state *thread.LaneState) (thread.Outco
 		result: thread.Outcome{Threads: len(page.Items)}, first: s.firstCycle(page, state), seen: map[thread.ID]bool{},
 	}
 	differing := o.differing()
-	if len(differing) == 0 && !s.positionsDue(page.Arrived.Mono) {
+	if len(differing) == 0 && page.Cycle == (thread.Instant{}) && !s.positionsDue(page.Arrived.Mono) {
 		s.advance(page, state)
 		return o.result, nil
 	}
@@ -42,7 +42,10 @@ func (s *Store) Observe(page thread.Page, state *thread.LaneState) (thread.Outco
 		if state != nil {
 			tx.lanes = append(tx.lanes, laneMove{laneKey{page.Lane, page.Chain}, *state})
 		}
-		return o.take(tx, differing)
+		if err := o.take(tx, differing); err != nil {
+			return err
+		}
+		return o.unlisted(tx)
 	})
 	if err != nil {
 		return thread.Outcome{}, fmt.Errorf("observe a page of %s: %w", page.Lane, err)
@@ -136,6 +139,36 @@ func (o *observation) doubted(tx *transaction, id thread.ID, known threadRecord,
 	return tx.Bucket(bucketThreads).Put(key, seal(key, known.append(nil)))
 }
 
+// unlisted notes, at the end of a whole cycle, when each thread that it did not show was
+// last read: archived threads, spam, threads in other inboxes. The cycles' bound does not
+// speak of them.
+func (o *observation) unlisted(tx *transaction) error {
+	if o.page.Cycle == (thread.Instant{}) {
+		return nil
+	}
+	s := o.store
+	began := s.evidence.moment(o.page.Cycle.Mono, o.page.Cycle.Mono).sent
+	var missing []thread.ID
+	s.threads.each(func(known *slot) {
+		if known.sent < began && !o.seen[known.id] {
+			missing = append(missing, known.id)
+		}
+	})
+	for _, id := range missing {
+		known, before, err := loadThread(tx, id)
+		if err != nil {
+			return err
+		}
+		if s.fullChain(before.Inbox) != (laneKey{thread.LaneFull, o.page.Chain}) {
+			continue
+		}
+		if err := o.doubted(tx, id, known, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // place marks a thread of an inbox that is not among the configured ones.
 func (o *observation) place(facts *thread.Facts) (inside bool) {
 	inboxes := o.store.inboxes
@@ -184,6 +217,9 @@ func (o *observation) save(tx *transaction, item thread.Item, known threadRecord
 	o.buffer = records
 	next := known
 	next.hash, next.oldSince = item.Hash, time.Time{}
+	if after.Presence == thread.PresenceOutOfInboxes {
+		next.hash = 0 // the bytes do not tell which inboxes are configured
+	}
 	if change.Kinds != 0 || !before.Known() {
 		next.changedAt = s.wall.at(o.page.Sent.Mono)
 	}
@@ -203,7 +239,7 @@ func (o *observation) save(tx *transaction, item thread.Item, known threadRecord
 		tx.totals.Threads++
 	}
 	tx.after(func() {
-		s.threads.put(slot{id: item.ID, hash: item.Hash, sent: moment.sent, arrived: moment.arrived})
+		s.threads.put(slot{id: item.ID, hash: next.hash, sent: moment.sent, arrived: moment.arrived})
 	})
 	return tx.Bucket(bucketThreads).Put(key, seal(key, next.append(nil)))
 }

@@ -40,6 +40,9 @@ func (s *Store) loadPartitions(tx *bbolt.Tx) error {
 			return corrupt("partition", fmt.Sprintf("%x", key), err)
 		}
 		s.partitions[readPlace(key)] = p
+		if p.Watermark.After(s.promised) { // Invariant G6
+			s.promised = p.Watermark
+		}
 		return nil
 	})
 }

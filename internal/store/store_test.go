@@ -623,3 +623,110 @@ func TestEntriesAreAcknowledgedWhileOthersAreAppended(t *testing.T) {
 		t.Errorf("%d entries are left, %v; the last acknowledged was %d", len(rest), err, last.Entry)
 	}
 }
+
+// A thread that the list does not show for a while is not read by its cycles, so they
+// say nothing about when it was last read.
+func TestWindowOfAThreadThatWasNotListed(t *testing.T) {
+	cfg := config(t.TempDir())
+	s, err := store.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready(t, s)
+	cycle := func(s *store.Store, sent time.Duration, items ...thread.Item) {
+		t.Helper()
+		p := page(thread.LaneFull, sent, sent+time.Second, items...)
+		p.Cycle = p.Sent
+		state := thread.LaneState{Whole: true, Cycles: uint64(sent), CycleStart: epoch.Add(sent), PreviousStart: epoch.Add(sent - time.Minute)}
+		if _, err := s.Observe(p, &state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := item(2, raw{Status: "OPEN"})
+	cycle(s, 5*time.Minute, item(1, raw{Status: "OPEN"}), other)
+	for minute := time.Duration(6); minute < 12; minute++ { // archived
+		cycle(s, minute*time.Minute, other)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, cfg)
+	cycle(s, 20*time.Minute, item(1, raw{Status: "CLOSED"}), other) // restored
+	for _, e := range pending(t, s) {
+		if e.EventID == "4711.1.1.2.2" {
+			m, err := event.Decode(e.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.WindowStart.AsTime(); !got.Equal(epoch.Add(5 * time.Minute)) {
+				t.Errorf("window starts at %v, want %v", got, epoch.Add(5*time.Minute))
+			}
+			return
+		}
+	}
+	t.Fatal("no event of revision 2")
+}
+
+func TestWatermarkOfTheStateHoldsAfterARestart(t *testing.T) {
+	cfg := config(t.TempDir())
+	s, err := store.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready(t, s)
+	watermark := epoch.Add(time.Hour)
+	p := s.Session().Partitions[0].Partition
+	if err := s.Acknowledge(event.Ack{Partition: p, Position: event.Position{Offset: 3, Watermark: watermark}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, cfg)
+	observe(t, s, page(thread.LaneFull, time.Second, 2*time.Second, item(1, raw{Status: "OPEN"}))) // by a clock that was set back
+	for _, e := range pending(t, s) {
+		if e.ObservedAt.Before(watermark) {
+			t.Errorf("event %s observed at %v, before the watermark %v", e.EventID, e.ObservedAt, watermark)
+		}
+	}
+}
+
+func TestInboxThatIsConfiguredLater(t *testing.T) {
+	cfg := config(t.TempDir())
+	cfg.Inboxes = []string{"10"}
+	s, err := store.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready(t, s)
+	observe(t, s, page(thread.LaneFull, 0, 1, item(1, raw{Status: "OPEN", Inbox: "10"})))
+	moved := item(1, raw{Status: "OPEN", Inbox: "11"})
+	observe(t, s, page(thread.LaneConfirm, 2*time.Second, 3*time.Second, moved))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Inboxes = []string{"10", "11"}
+	s = open(t, cfg)
+	if r := observe(t, s, page(thread.LaneConfirm, 4*time.Second, 5*time.Second, moved)); r.Revisions != 1 {
+		t.Errorf("the same bytes, its inbox now configured: %+v, want a revision", r)
+	}
+}
+
+func TestDiscardedStateKeepsTheCallsOfTheDay(t *testing.T) {
+	cfg := config(t.TempDir())
+	s, err := store.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Reserve("2026-09-08", 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Discard = true
+	s = open(t, cfg)
+	if total, err := s.Reserve("2026-09-08", 1); err != nil || total != 1001 {
+		t.Errorf("%d calls counted, %v; want 1001", total, err)
+	}
+}

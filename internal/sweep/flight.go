@@ -36,15 +36,16 @@ func (f *flight) end() {
 	delete(f.all.open, f)
 }
 
-// oldest is when the oldest open request was sent, or now.
+// oldest is when the oldest open request was sent, by the wall clock that events carry,
+// or now. A clock that was set back in between makes it older, never younger.
 func (f *flights) oldest(now thread.Instant) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	oldest := now
+	oldest := now.Wall
 	for _, sent := range f.open {
-		if sent.Mono < oldest.Mono {
-			oldest = sent
+		if sent.Wall.Before(oldest) {
+			oldest = sent.Wall
 		}
 	}
-	return oldest.Wall
+	return oldest
 }

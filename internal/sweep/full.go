@@ -43,6 +43,7 @@ func (w *byID) advance(page thread.Page) (*thread.LaneState, bool) {
 	if !page.More {
 		state.Cursor, state.After = "", 0
 		state.Cycles++
+		state.Whole = page.Cycle != (thread.Instant{})
 		return &state, true
 	}
 	state.Cursor = page.Next
@@ -52,11 +53,12 @@ func (w *byID) advance(page thread.Page) (*thread.LaneState, bool) {
 	return &state, false
 }
 
-// begin starts a cycle. One that was given up has not read every thread, so the one
-// before it stays the last complete one; the first one keeps its start.
+// begin starts a cycle. One that was given up, or that a restart has cut in two, does
+// not tell which threads it has read, so the one before it stays the last whole one; the
+// first one keeps its start.
 func (w *byID) begin(state *thread.LaneState, now time.Time) {
 	complete := w.observer.Lane(thread.LaneFull, w.chain).Cursor == ""
-	if complete {
+	if complete && (state.Whole || state.PreviousStart.IsZero()) {
 		state.PreviousStart = state.CycleStart
 	}
 	if complete || state.Cycles > 0 {

@@ -33,9 +33,12 @@ type lane struct {
 	every time.Duration
 	walk  walk
 
-	started time.Duration // process time of the cycle's start
-	ran     bool          // a cycle was started in this process
-	pages   int           // of this cycle
+	started time.Duration  // process time of the cycle's start
+	ran     bool           // a cycle was started in this process
+	whole   bool           // and the present one from its first page on
+	pages   int            // of this cycle, taken in by this process
+	first   thread.Instant // sending of the first of them
+	asked   string         // fingerprint of the list as it was asked for
 	cursors map[uint64]struct{}
 	seed    maphash.Seed
 	wait    time.Duration // after a failure, doubled with each
@@ -95,23 +98,32 @@ func (l *lane) once(ctx context.Context) error {
 	flight := l.sweep.flights.begin()
 	defer flight.end()
 	q.OnSend = flight.sent
+	l.asked = l.sweep.cfg.Fingerprint(q)
 	page, err := l.sweep.source.List(ctx, q)
 	if err == nil {
-		err = l.guard(page)
+		err = l.guard(q, page)
 	}
 	if errors.Is(err, thread.ErrCursor) {
 		l.walk.restart() // Invariant G8: the cycle does not count
+		l.ran = false    // and the next one need not wait for its time
 	}
 	if err != nil {
 		return err
+	}
+	if !page.More && l.whole && l.lane == thread.LaneFull {
+		page.Cycle = page.Sent
+		if l.pages > 0 {
+			page.Cycle = l.first
+		}
 	}
 	state, done := l.walk.advance(page)
 	if err := l.sweep.take(page, state); err != nil {
 		return err
 	}
 	l.walk.taken(page)
+	l.passed(page)
 	if done {
-		l.sweep.cfg.OnCycle(l.lane, page.Sent.Wall)
+		l.sweep.cfg.OnCycle(l.lane, l.first.Wall)
 	}
 	return nil
 }
@@ -123,21 +135,34 @@ func (l *lane) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	l.ran, l.started, l.pages = true, l.sweep.cfg.Clock().Mono, 0
+	l.ran, l.whole, l.started, l.pages = true, true, l.sweep.cfg.Clock().Mono, 0
 	clear(l.cursors)
 	return nil
 }
 
-// guard refuses a list that goes in circles or has no end.
-func (l *lane) guard(page thread.Page) error {
-	l.pages++
+// guard refuses a list that goes in circles or has no end, and a page that was asked
+// for with a cursor of another list: the source may have changed path or page size
+// while it asked.
+func (l *lane) guard(q thread.Query, page thread.Page) error {
+	if now := l.sweep.cfg.Fingerprint(q); q.Cursor != "" && now != l.asked {
+		return fmt.Errorf("the list is now %q, the cursor is of %q: %w", now, l.asked, thread.ErrCursor)
+	}
 	if !page.More {
 		return nil
 	}
-	cursor := maphash.String(l.seed, page.Next)
-	if _, seen := l.cursors[cursor]; seen || l.pages >= maxPages {
-		return fmt.Errorf("page %d of the cycle leads back to a page before it: %w", l.pages, thread.ErrCursor)
+	if _, seen := l.cursors[maphash.String(l.seed, page.Next)]; seen || l.pages+1 >= maxPages {
+		return fmt.Errorf("page %d of the cycle leads back to a page before it: %w", l.pages+1, thread.ErrCursor)
 	}
-	l.cursors[cursor] = struct{}{}
 	return nil
+}
+
+// passed notes a page that was taken in.
+func (l *lane) passed(page thread.Page) {
+	if l.pages == 0 {
+		l.first = page.Sent
+	}
+	l.pages++
+	if page.More {
+		l.cursors[maphash.String(l.seed, page.Next)] = struct{}{}
+	}
 }

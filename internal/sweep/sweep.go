@@ -105,7 +105,7 @@ func (s *Sweep) chains() []string {
 func (s *Sweep) take(page thread.Page, state *thread.LaneState) error {
 	outcome, err := s.observer.Observe(page, state)
 	if err != nil {
-		return fmt.Errorf("take in a page: %w: %w", errTaking, err)
+		return fmt.Errorf("take in a page: %w: %w", thread.ErrState, err)
 	}
 	for _, id := range outcome.Reread {
 		s.doubt(id, page.Sent)
@@ -123,11 +123,8 @@ func (s *Sweep) take(page thread.Page, state *thread.LaneState) error {
 
 // fatal says whether an error does not pass by itself.
 func fatal(err error) bool {
-	return errors.Is(err, thread.ErrRefused) || errors.Is(err, errTaking) && !errors.Is(err, thread.ErrTemporary)
+	return errors.Is(err, thread.ErrRefused) || errors.Is(err, thread.ErrState) && !errors.Is(err, thread.ErrTemporary)
 }
-
-// errTaking marks errors of the observer.
-var errTaking = errors.New("state")
 
 // sleep waits, unless the context ends first.
 func sleep(ctx context.Context, d time.Duration) error {

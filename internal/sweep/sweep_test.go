@@ -211,6 +211,93 @@ func TestFullResumesWhereItStopped(t *testing.T) {
 	})
 }
 
+// Only a cycle that one process has read from its first page on may move the bound of
+// windows: of another one nobody knows which threads it has read.
+func TestCycleThatARestartHasCutIsNotWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, obs, cfg := fixture()
+		if err := runFor(sweep.New(cfg, src, obs), time.Second); err != nil { // one whole cycle
+			t.Fatal(err)
+		}
+		first := obs.Lane(thread.LaneFull, "")
+		if !first.Whole || first.Cycles != 1 {
+			t.Fatalf("after a cycle: %+v", first)
+		}
+		if last := obs.of(thread.LaneFull)[2]; last.Cycle.Mono != 0 || last.Cycle.Wall.IsZero() {
+			t.Errorf("the last page says that the cycle began at %+v", last.Cycle)
+		}
+		if err := runFor(sweep.New(cfg, src, obs), 75*time.Millisecond); err != nil { // a page of the second
+			t.Fatal(err)
+		}
+		if err := runFor(sweep.New(cfg, src, obs), 21*time.Second); err != nil { // its rest, and a third and fourth
+			t.Fatal(err)
+		}
+		state := obs.Lane(thread.LaneFull, "")
+		if state.Cycles < 4 || !state.Whole || state.CycleStart.Sub(state.PreviousStart) != cfg.Full {
+			t.Fatalf("after some whole cycles more: %+v", state)
+		}
+		for _, page := range obs.of(thread.LaneFull)[3:6] {
+			if page.Cycle != (thread.Instant{}) {
+				t.Errorf("a cycle that was cut in two says that it began at %+v", page.Cycle)
+			}
+		}
+	})
+}
+
+// The source may change path or page size while it asks; a page that was asked for with
+// a cursor of the old list must not count as the first one of the new.
+func TestListThatChangesUnderACursorStartsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, obs, cfg := fixture()
+		list := "beta"
+		cfg.Fingerprint = func(thread.Query) string { return list }
+		src.fail = func(q thread.Query) error {
+			if q.Cursor != "" {
+				list = "v3"
+			}
+			return nil
+		}
+		if err := runFor(sweep.New(cfg, src, obs), 8*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		pages := obs.of(thread.LaneFull)
+		if len(pages) < 4 || pages[1].Cursor != "" {
+			t.Fatalf("%d pages were taken in, the second of cursor %q", len(pages), pages[1].Cursor)
+		}
+		if state := obs.Lane(thread.LaneFull, ""); state.Cycles != 1 {
+			t.Errorf("%d cycles, want 1: the one of the new list", state.Cycles)
+		}
+	})
+}
+
+// A page that could not be stored is asked for again where the cycle stands.
+func TestFullDiskDoesNotRestartTheCycle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, obs, cfg := fixture()
+		src.reply = func(q thread.Query, _ *thread.Page) {
+			obs.mu.Lock()
+			defer obs.mu.Unlock()
+			obs.fail = nil
+			if q.Cursor == "2" && len(obs.pages) < 30 && len(src.queries) < 30 {
+				obs.fail = fmt.Errorf("write: %w", thread.ErrTemporary)
+			}
+		}
+		cfg.Recent = time.Hour
+		if err := runFor(sweep.New(cfg, src, obs), 10*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		firsts := 0
+		for _, q := range src.queries[:20] {
+			if q.Lane == thread.LaneFull && q.Cursor == "" {
+				firsts++
+			}
+		}
+		if firsts != 1 {
+			t.Errorf("the cycle began %d times while its second page could not be stored, want once", firsts)
+		}
+	})
+}
+
 func TestCursorOfAnotherPathIsNotUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, obs, cfg := fixture()

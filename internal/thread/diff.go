@@ -196,11 +196,25 @@ func applyStatus(after *Snapshot, before Snapshot, window Window) {
 		after.ClosedAt == before.ClosedAt {
 		return
 	}
-	after.StatusSince = since(before, *after, window)
-	if after.Status == StatusClosed && !after.ClosedAt.IsZero() {
-		after.StatusSince.Exact = after.ClosedAt
-		after.StatusSince.Source = SourceClosedAt
+	late := after.Status == before.Status && before.ClosedAt.IsZero() // the same closure, its time known late
+	if !late {
+		after.StatusSince = since(before, *after, window)
 	}
+	if after.Status == StatusClosed && !after.ClosedAt.IsZero() {
+		after.StatusSince = after.StatusSince.at(after.ClosedAt, SourceClosedAt)
+	}
+}
+
+// at is the state's beginning with its exact time, which the bounds then hold.
+func (s Since) at(exact time.Time, source TimeSource) Since {
+	s.Exact, s.Source = exact, source
+	if s.Earliest.After(exact) {
+		s.Earliest = exact
+	}
+	if s.Latest.Before(exact) {
+		s.Latest = exact
+	}
+	return s
 }
 
 // since bounds the beginning of a state by the window of the reading that showed

@@ -157,6 +157,19 @@ func TestClosureStateFollowsStatus(t *testing.T) {
 	})
 }
 
+func TestSinceHoldsItsExactTime(t *testing.T) {
+	walk(t, func(t *testing.T, seed uint64, _ thread.KindSet, _, after thread.Snapshot, _ thread.Change) {
+		for _, s := range []thread.Since{after.StatusSince, after.AssignmentSince} {
+			if s.Exact.IsZero() {
+				continue
+			}
+			if s.Earliest.After(s.Exact) || s.Latest.Before(s.Exact) {
+				t.Fatalf("seed %d: exact time outside its bounds: %+v", seed, s)
+			}
+		}
+	})
+}
+
 func TestDiffBySituation(t *testing.T) {
 	open := thread.Facts{Status: thread.StatusOpen, StatusText: "OPEN", Inbox: "1", Presence: thread.PresenceListed, CreatedAt: epoch}
 	closed := open

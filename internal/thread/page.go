@@ -50,6 +50,11 @@ type Page struct {
 	// sorted by it. ServerTime is HubSpot's Date header, zero if it sent none.
 	Newest, ServerTime time.Time
 
+	// Cycle is set on the last page of a full cycle that one process has read from its
+	// first page on: when that page was sent. A thread that was not read since then is
+	// not in the list.
+	Cycle Instant
+
 	// Ascending says that ids ascend strictly within the page and from After on,
 	// the last id before the page. Only such a page may ever prove an absence.
 	Ascending bool
@@ -86,16 +91,20 @@ type LaneState struct {
 	After  ID     `json:"after,omitempty"`
 	// Cycles counts the completed cycles.
 	Cycles uint64 `json:"cycles"`
-	// CycleStart and PreviousStart are when the first request of the current or
-	// last cycle, and of the one before it, was sent.
+	// Whole says that the last completed cycle was read by one process, which took
+	// note of the threads that it did not show.
+	Whole bool `json:"whole,omitempty"`
+	// CycleStart is when the first request of the current or last cycle was sent,
+	// PreviousStart that of the last whole cycle before it.
 	CycleStart    time.Time `json:"cycle_start,omitzero"`
 	PreviousStart time.Time `json:"previous_start,omitzero"`
 	// Watermark is where a lane sorted by time has come to, on HubSpot's clock.
 	Watermark time.Time `json:"watermark,omitzero"`
 }
 
-// Bound is the earliest moment at which a thread that this chain lists can have
-// been read for the last time: each was read in the last complete cycle, or since.
+// Bound is the earliest moment at which a thread can have been read for the last time,
+// unless the state has noted another with it: each was read in the last whole cycle, or
+// since.
 func (s LaneState) Bound() time.Time {
 	if s.PreviousStart.IsZero() {
 		return s.CycleStart
@@ -126,6 +135,9 @@ var (
 	// ErrTemporary says that the same call will succeed once something passes that
 	// needs no decision: a full disk, a source that answers nonsense.
 	ErrTemporary = errors.New("temporary")
+	// ErrState says that the account's state could not be read or written. Unless it is
+	// temporary, nothing may go on.
+	ErrState = errors.New("state")
 	// ErrRefused says that HubSpot refuses the token, its scope or the request as
 	// such. Only a person can help.
 	ErrRefused = errors.New("refused by HubSpot")
