@@ -77,11 +77,12 @@ func unreadable(path string, err error) error {
 // loader is what one Load knows.
 type loader struct {
 	findings
-	schema  schema
-	dir     string
-	file    *koanf.Koanf      // file and environment
-	origins map[string]origin // key path -> where its value stands
-	environ map[string]string
+	schema     schema
+	dir        string
+	file       *koanf.Koanf      // file and environment
+	origins    map[string]origin // key path -> where its value stands
+	environ    map[string]string
+	unreadable bool // the file is not YAML
 }
 
 // load is Load without the disk.
@@ -94,6 +95,9 @@ func load(data []byte, name, dir string, environ []string) (*Config, []Warning, 
 		environ: environment(environ),
 	}
 	l.read(data, name, environ)
+	if l.unreadable {
+		return nil, l.warnings, l.err() // what is missing in it would only distract
+	}
 	config := &Config{Kafka: Kafka{}}
 	decode(l, config, serviceKeys(), l.service)
 	config.Accounts = l.accounts()
@@ -108,6 +112,7 @@ func load(data []byte, name, dir string, environ []string) (*Config, []Warning, 
 func (l *loader) read(data []byte, name string, environ []string) {
 	reader := reader{findings: &l.findings, schema: l.schema, name: name, origins: l.origins}
 	l.merge(l.file, reader.document(data))
+	l.unreadable = len(l.problems) > 0 && len(l.file.Keys()) == 0
 	variables := variables{findings: &l.findings, schema: l.schema, origins: l.origins}
 	err := l.file.Load(env.Provider(".", env.Opt{
 		Prefix:        envPrefix,

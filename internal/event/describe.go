@@ -26,6 +26,9 @@ func Describe(m *threadcastv1.ThreadEvent) Description {
 	case *threadcastv1.ThreadEvent_AssignmentChanged:
 		b := body.AssignmentChanged
 		what := lower(b.Action.String(), "ASSIGNMENT_ACTION_")
+		if m.GetBefore() != nil && b.Held == nil {
+			what = "is assigned, as before" // a thread that was known silently says all of itself once
+		}
 		return Description{what, b.From.GetId(), b.To.GetId(), lasted("held", b.Held)}
 	case *threadcastv1.ThreadEvent_ClosureChanged:
 		return closure(body.ClosureChanged)

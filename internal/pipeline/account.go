@@ -137,6 +137,10 @@ func (a *account) openState() (err error) {
 	if err != nil {
 		return err
 	}
+	if a.discards() {
+		a.logger.Warn("the state was discarded on purpose and is kept beside; do not leave --new in a unit file, each start discards again",
+			"path", a.store.Path())
+	}
 	a.logger.Info("state opened", "path", a.store.Path(), "threads", a.store.Stats().Threads, "outbox", a.store.Stats().Outbox)
 	return nil
 }

@@ -21,7 +21,8 @@ type transport = http.RoundTripper
 type reader struct {
 	account *account
 	sweep   *sweep.Sweep
-	read    atomic.Bool // a page was taken in by this process
+	read    atomic.Bool   // a page was taken in by this process
+	cycles  atomic.Uint64 // of the full lane
 
 	mu      sync.Mutex
 	reason  string // why nothing is read, empty if it is
@@ -34,9 +35,19 @@ func newReader(a *account) *reader {
 		Recent: a.cfg.Lanes.Recent.Every, Full: a.cfg.Lanes.Full.Every, Inboxes: a.cfg.HubSpot.Inboxes,
 		Fingerprint: a.source.Fingerprint, Clock: a.clock, Logger: a.logger,
 		OnPage:  func(lane thread.Lane, outcome thread.Outcome) { a.metrics.Page(lane.String(), outcome.Threads) },
-		OnCycle: func(lane thread.Lane, started time.Time) { a.metrics.Cycle(lane.String(), started, a.clock().Wall) },
+		OnCycle: r.cycled,
 	}, a.source, r)
 	return r
+}
+
+// cycled is told that a lane has read all that it reads.
+func (r *reader) cycled(lane thread.Lane, started time.Time) {
+	a := r.account
+	a.metrics.Cycle(lane.String(), started, a.clock().Wall)
+	if lane == thread.LaneFull && r.cycles.Add(1) == 1 {
+		a.logger.Info("first full cycle since the start is complete", "threads", a.store.Stats().Threads,
+			"events_waiting", a.store.Stats().Outbox, "first_run", a.cfg.FirstRun, "api_version", a.source.Version(), "took", a.clock().Wall.Sub(started).Round(time.Millisecond))
+	}
 }
 
 // run finds out whom the token belongs to and reads until the context ends. A token

@@ -58,7 +58,7 @@ func Tail(ctx context.Context, cfg *config.Config, opt TailOptions, visit func(R
 		return unavailable(err)
 	}
 	if missing, err := missingTopics(found, names); err != nil || len(missing) > 0 {
-		return &Failure{CodeConfig, errors.Join(err, fmt.Errorf("Kafka has no topic %s", strings.Join(missing, ", ")))}
+		return &Failure{CodeConfig, errors.Join(err, fmt.Errorf("Kafka has no topic %s: `threadcast run` with kafka.create_topics: true makes it, or `threadcast topics create`", strings.Join(missing, ", ")))}
 	}
 	t := &tail{client: client, opt: opt, visit: visit}
 	group, ctx := errgroup.WithContext(ctx)

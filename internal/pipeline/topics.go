@@ -99,8 +99,8 @@ func createTopics(ctx context.Context, client *broker.Client, kafka config.Kafka
 	wanted := slices.DeleteFunc(specs(kafka), func(s broker.TopicSpec) bool { return !slices.Contains(missing, s.Name) })
 	err := client.CreateTopics(ctx, wanted)
 	if permanentlyRefused(err) {
-		return &Failure{CodeConfig, fmt.Errorf("%w: set kafka.partitions and kafka.replication_factor to what the cluster has, or create the topics yourself:\n%s",
-			err, strings.Join(commands(kafka, missing), "\n"))}
+		return &Failure{CodeConfig, fmt.Errorf("the cluster will not create %s with %d partitions and replication factor %d (kafka.partitions, kafka.replication_factor): %s",
+			strings.Join(missing, ", "), kafka.Partitions, kafka.ReplicationFactor, broker.Sentence(err))}
 	}
 	return err
 }

@@ -51,13 +51,14 @@ func (s *Stop) Unwrap() error { return s.Err }
 func (s *Stop) ExitCode() int { return s.Code }
 
 const (
-	wayOut = "Restore a backup of the state (`threadcast state backup` makes them), or start anew on purpose " +
+	wayOut = "Restore a backup of the state (a copy of its file, made while threadcast was stopped), or start anew on purpose " +
 		"with `threadcast run --new LABEL`: its events count from revision 1 again, in the next generation"
 	oneOnly = "Exactly one instance may run for an account: find out which one has the right state and stop the others"
 )
 
 func lost(evidence string) *Stop {
-	return &Stop{Code: codeState, Err: ErrLostState, Reason: evidence + ". " + wayOut + "."}
+	return &Stop{Code: codeState, Err: ErrLostState, Reason: evidence + ". Either another threadcast is running for this account " +
+		"(look for that first, and stop one of the two), or its state is lost. " + wayOut + "."}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -99,14 +99,12 @@ func (t *Telemetry) Account(label string) *Account {
 func (a *Account) Poll(read func() Figures) { a.figures.poll(a.label, read) }
 
 // Attempt records one call to HubSpot. The endpoint and the result are each one of
-// a few words; skew of zero counts as unknown.
+// a few words; skew is zero if it is unknown.
 func (a *Account) Attempt(endpoint, result string, took time.Duration, bytes int, skew time.Duration) {
 	a.metrics.calls.WithLabelValues(a.label, endpoint, result).Inc()
 	a.metrics.callDuration.WithLabelValues(a.label, endpoint).Observe(took.Seconds())
 	a.metrics.received.WithLabelValues(a.label).Add(float64(max(bytes, 0)))
-	if skew != 0 {
-		a.metrics.skew.WithLabelValues(a.label).Set(skew.Seconds())
-	}
+	a.metrics.skew.WithLabelValues(a.label).Set(skew.Seconds())
 }
 
 // Page records a page that was stored.

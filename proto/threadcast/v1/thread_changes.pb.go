@@ -110,7 +110,7 @@ type AssignmentAction int32
 
 const (
 	AssignmentAction_ASSIGNMENT_ACTION_UNSPECIFIED AssignmentAction = 0
-	// Nobody before, somebody now.
+	// Nobody before, somebody now; or the first word of it, see above.
 	AssignmentAction_ASSIGNMENT_ACTION_ASSIGNED AssignmentAction = 1
 	// Somebody else before.
 	AssignmentAction_ASSIGNMENT_ACTION_REASSIGNED AssignmentAction = 2
@@ -387,7 +387,9 @@ func (x *StatusChanged) GetHeld() *DurationBounds {
 	return nil
 }
 
-// AssignmentChanged: a thread was given to somebody, or taken away.
+// AssignmentChanged: a thread was given to somebody, or taken away. Like every body, at
+// revision 1 of a thread that the first run recorded silently it also states what was so
+// before: then held is absent, and the envelope's changed does not name the field.
 type AssignmentChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What happened.
