@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ type crashes struct {
 	// spacing is the time between two changes of one thread: longer than the service can
 	// be away and then takes to look, so that hardly a change can be missed.
 	spacing time.Duration
-	// strict: whatever stood for three sweeps must be published. Otherwise only what
+	// strict: whatever no crash can have hidden must be published. Otherwise only what
 	// stands in the end, as threads in doubt queue for the quota.
 	strict bool
 }
@@ -62,9 +63,11 @@ func (c crashes) run(t *testing.T) {
 	s.hubspot.Set(func(b *hubspottest.Behaviour) { b.Limits = c.limits })
 	began := time.Now()
 	stop := s.play(t, hubspottest.ScriptConfig{Seed: seed, Every: c.every, Spacing: c.spacing})
+	var kills []time.Time
 	for range c.kills {
 		p := s.start(t, "run")
 		<-time.After(time.Duration(random.Int64N(int64(longestLife))))
+		kills = append(kills, time.Now())
 		p.kill()
 	}
 	last := s.start(t, "run")
@@ -72,7 +75,7 @@ func (c crashes) run(t *testing.T) {
 	s.settle(t)
 	mustSee := patience
 	if c.strict {
-		mustSee = longestBlindness(append([]time.Time{began}, sweeps(s.hubspot)...))
+		mustSee = longestBlindness(began, sweeps(s.hubspot), kills)
 	} else if err := awaitPublished(t.Context(), s.brokers, s.prefix, 1, s.hubspot); err != nil {
 		t.Error(err)
 	}
@@ -137,14 +140,47 @@ func (s *stage) sound(t *testing.T) {
 	}
 }
 
-// longestBlindness is how long a state must stand to be seen for certain: a process
-// killed between the answer and the commit has seen nothing, so two sweeps in a row
-// can be in vain, and what one leaves in doubt is asked again after the next.
-func longestBlindness(sweeps []time.Time) time.Duration {
-	const inVain = 3
+// longestBlindness is how long a state must stand to be seen for certain: from just
+// after one whole sweep until the next one has been whole. A sweep is whole if the same
+// process began two more after it: it was then taken in, and what it left in doubt has
+// been asked again.
+func longestBlindness(began time.Time, sweeps, kills []time.Time) time.Duration {
+	const more = 2
 	var longest time.Duration
-	for i := inVain; i < len(sweeps); i++ {
-		longest = max(longest, sweeps[i].Sub(sweeps[i-inVain]))
+	last := began
+	for i := 0; i+more < len(sweeps); i++ {
+		first, end := sweeps[i], sweeps[i+more]
+		killed := slices.ContainsFunc(kills, func(kill time.Time) bool { return !kill.Before(first) && kill.Before(end) })
+		if !killed {
+			longest = max(longest, end.Sub(last))
+			last = first
+		}
 	}
 	return longest
+}
+
+func TestLongestBlindness(t *testing.T) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(seconds ...int) (times []time.Time) {
+		for _, s := range seconds {
+			times = append(times, began.Add(time.Duration(s)*time.Second))
+		}
+		return times
+	}
+	for name, c := range map[string]struct {
+		sweeps, kills []time.Time
+		want          time.Duration
+	}{
+		"undisturbed":            {at(1, 2, 3, 4, 5), nil, 3 * time.Second},
+		"late":                   {at(9, 10, 11, 12), nil, 11 * time.Second},
+		"killed in between":      {at(1, 2, 3, 4, 8, 9, 10, 11), at(5), 8 * time.Second},
+		"killed again and again": {at(1, 3, 5, 7, 8, 9, 10), at(2, 4, 6), 9 * time.Second},
+		"nothing was ever swept": {nil, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := longestBlindness(began, c.sweeps, c.kills); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
 }

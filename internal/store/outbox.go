@@ -79,7 +79,8 @@ func (s *Store) SetTopics(partitions map[string]int32) error {
 func (s *Store) setTopic(tx *transaction, name string, count int32) error {
 	if known, ok := s.topics[name]; ok {
 		if known.Partitions != count {
-			return fmt.Errorf("topic %s has %d partitions, the state remembers %d: %w", name, count, known.Partitions, ErrPartitions)
+			return fmt.Errorf("topic %s has %d partitions, the state remembers %d: %w: events of a thread would go on in another partition, out of order; "+
+				"give the kind another topic in kafka.topics, or start anew on purpose with `threadcast run --new LABEL`", name, count, known.Partitions, ErrPartitions)
 		}
 		return nil
 	}
