@@ -93,7 +93,7 @@ func TestRules(t *testing.T) {
 
 		{"unfinished work", checkWords, "docs/x.md", "a\nTO" + "DO: b", "docs/x.md:2"},
 		{"a word that contains it", checkWords, "docs/x.md", "mktemp X" + "XXXXX", ""},
-		{"a path of one machine", checkWords, "x.sh", "cd /work/" + "main", "x.sh:1"},
+		{"a path of one machine", checkWords, "x.sh", "cd /home/" + "somebody/src", "x.sh:1"},
 
 		{"init", checkCode, "a/x.go", "package a\nfunc init() {}", "func init"},
 		{"a method called init", checkCode, "a/x.go", "package a\ntype t struct{}\nfunc (t) init() {}", ""},
