@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,11 +250,11 @@ func TestCycleThatARestartHasCutIsNotWhole(t *testing.T) {
 func TestListThatChangesUnderACursorStartsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, obs, cfg := fixture()
-		list := "beta"
-		cfg.Fingerprint = func(thread.Query) string { return list }
+		var moved atomic.Bool
+		cfg.Fingerprint = func(thread.Query) string { return map[bool]string{false: "beta", true: "v3"}[moved.Load()] }
 		src.fail = func(q thread.Query) error {
 			if q.Cursor != "" {
-				list = "v3"
+				moved.Store(true)
 			}
 			return nil
 		}
