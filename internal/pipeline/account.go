@@ -94,25 +94,22 @@ func (a *account) live(ctx context.Context) (err error) {
 	a.metrics.Poll(a.figures)
 	defer a.metrics.Poll(nil)
 
-	reading, stopReading := context.WithCancel(ctx)
-	defer stopReading()
 	a.publisher = newWriter(a)
 	a.sweep = newReader(a)
 	group, ctx := errgroup.WithContext(ctx)
-	stopped := make(chan struct{}) // reading has
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
 	group.Go(func() error {
 		select {
 		case <-a.service.draining:
 			a.enter(stateDraining, "")
 			stopReading()
-		case <-ctx.Done():
-			stopReading()
-		case <-stopped:
+		case <-reading.Done():
 		}
 		return nil
 	})
 	group.Go(func() error {
-		defer close(stopped)
+		defer stopReading()
 		defer a.publisher.drain()
 		err := a.sweep.run(reading)
 		if reading.Err() != nil && ended(reading, err) {

@@ -213,7 +213,7 @@ func (s *Store) view(read func(tx *bbolt.Tx) error) error {
 	return guarded(func() error { return s.db.View(read) })
 }
 
-func (s *Store) loadIdentity(tx *bbolt.Tx) error {
+func (s *Store) loadIdentity(tx *bbolt.Tx) (err error) {
 	b := tx.Bucket(bucketIdentity)
 	if err := openJSON(keyIdentity, b.Get(keyIdentity), &s.identity); err != nil {
 		return corrupt("identity", "", err)
@@ -227,10 +227,6 @@ func (s *Store) loadIdentity(tx *bbolt.Tx) error {
 	if s.identity.Account == "" {
 		return nil
 	}
-	return s.encode()
-}
-
-func (s *Store) encode() (err error) {
 	s.encoder, err = event.NewEncoder(s.identity.Account, s.identity.Generation)
 	return err
 }
@@ -281,13 +277,7 @@ func (s *Store) Bind(account string) error {
 		}
 		id := s.identity
 		id.Account = account
-		tx.after(func() { s.identity = id })
-		encoder, err := event.NewEncoder(account, id.Generation)
-		if err != nil {
-			return err
-		}
-		s.encoder = encoder
-		return putIdentity(tx.Tx, id)
+		return s.saveIdentity(tx, id)
 	})
 }
 
@@ -329,11 +319,20 @@ func (s *Store) SaveSession(session event.Session) error {
 		id := s.identity
 		id.Generation, id.Fresh, id.Asked, id.New, id.Lost = session.Generation, session.Fresh, session.Asked, session.New, session.Lost
 		id.Cluster, id.ProducerID, id.Epoch = session.Cluster, session.ProducerID, session.Epoch
-		encoder, err := event.NewEncoder(id.Account, id.Generation)
-		if err != nil {
+		return s.saveIdentity(tx, id)
+	})
+}
+
+// saveIdentity makes an identity the state's own. The encoder, which compiles the
+// contract's rules, is made anew only for another account or generation.
+func (s *Store) saveIdentity(tx *transaction, id identity) error {
+	encoder := s.encoder
+	if encoder == nil || id.Account != s.identity.Account || id.Generation != s.identity.Generation {
+		var err error
+		if encoder, err = event.NewEncoder(id.Account, id.Generation); err != nil {
 			return err
 		}
-		tx.after(func() { s.identity, s.encoder = id, encoder })
-		return putIdentity(tx.Tx, id)
-	})
+	}
+	tx.after(func() { s.identity, s.encoder = id, encoder })
+	return putIdentity(tx.Tx, id)
 }

@@ -110,11 +110,11 @@ func (l *lane) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if l.pages == 0 {
+		l.first = page.Sent
+	}
 	if !page.More && l.whole && l.lane == thread.LaneFull {
-		page.Cycle = page.Sent
-		if l.pages > 0 {
-			page.Cycle = l.first
-		}
+		page.Cycle = l.first
 	}
 	state, done := l.walk.advance(page)
 	if err := l.sweep.take(page, state); err != nil {
@@ -158,9 +158,6 @@ func (l *lane) guard(q thread.Query, page thread.Page) error {
 
 // passed notes a page that was taken in.
 func (l *lane) passed(page thread.Page) {
-	if l.pages == 0 {
-		l.first = page.Sent
-	}
 	l.pages++
 	if page.More {
 		l.cursors[maphash.String(l.seed, page.Next)] = struct{}{}
